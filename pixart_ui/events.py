@@ -1,0 +1,124 @@
+"""What the engine says while it works: small frozen values, without torch.
+
+The engine takes resolved requests and yields these; `index` is the request's place in what it was given. Sizes are in
+bytes, times in seconds. The worker turns events into rows of the journal and files on disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from PIL import Image
+
+
+class Phase(StrEnum):
+    """A picture's three phases, in their order."""
+
+    ENCODE = "encode"
+    DENOISE = "denoise"
+    DECODE = "decode"
+
+
+class Residency(StrEnum):
+    """Where a component's weights are while it works."""
+
+    RESIDENT = "resident"
+    STAGED = "staged"
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """How one phase is run, and why."""
+
+    phase: Phase
+    residency: Residency
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a group of pictures is run."""
+
+    phases: tuple[PhasePlan, ...]
+
+    def residency(self, phase: Phase) -> Residency:
+        return next(plan.residency for plan in self.phases if plan.phase is phase)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PhaseMeasurement:
+    """What a phase took.
+
+    `peak_allocated_bytes` and `peak_reserved_bytes` are torch's, `device_used_bytes` is what the driver's own library
+    reports for the whole device (NVML); all three are None on a CPU, where `peak_rss_bytes` is the process's peak.
+    `load_seconds` is the part of `seconds` that loading took. `is_cached` says that nothing had to be computed.
+    """
+
+    phase: Phase
+    seconds: float
+    load_seconds: float = 0.0
+    weight_bytes: int = 0
+    bytes_moved: int = 0
+    peak_allocated_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
+    device_used_bytes: int | None = None
+    peak_rss_bytes: int | None = None
+    is_cached: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A phase began; `index` is None where it serves the whole group (encode)."""
+
+    phase: Phase
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class PhaseFinished:
+    """A phase ended."""
+
+    measurement: PhaseMeasurement
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """`step` of `num_steps` is done (1-based); `preview` is a small picture every few steps."""
+
+    index: int
+    step: int
+    num_steps: int
+    preview: Image.Image | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class ImageReady:
+    """A picture at its final size, with everything that was measured and what is needed to make it again.
+
+    `facts` holds the plan, measurements, versions, device, kernels and component hashes as JSON values.
+    """
+
+    index: int
+    image: Image.Image = field(compare=False)
+    facts: dict[str, Any] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class ImageFailed:
+    """One picture cannot be made; the others go on. `message` is one sentence."""
+
+    index: int
+    message: str
+    is_cancelled: bool = False
+
+
+Event = PhaseStarted | PhaseFinished | StepDone | ImageReady | ImageFailed

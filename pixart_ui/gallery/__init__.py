@@ -1,0 +1,1 @@
+"""Finished pictures: PNG files that carry everything needed to make them again."""

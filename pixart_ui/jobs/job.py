@@ -1,0 +1,64 @@
+"""A job: one picture in the queue, as the journal holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pixart_ui.events import Phase
+from pixart_ui.request import ResolvedRequest
+
+
+class JobState(StrEnum):
+    """Where a job is. The last three are ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_end(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row. Times are seconds since 1970; `image` and `preview` are file names, not paths.
+
+    `batch` is shared by the pictures of one request. `attempt` counts claims and fences every write of a worker: a
+    worker that lost its lease writes with an old attempt and changes nothing. `facts` is what the picture's PNG holds.
+    """
+
+    id: int
+    batch: str
+    owner: str
+    state: JobState
+    request: ResolvedRequest
+    created_at: float
+    attempt: int = 0
+    worker: str | None = None
+    phase: Phase | None = None
+    step: int = 0
+    preview: str | None = None
+    image: str | None = None
+    error: str | None = None
+    facts: Mapping[str, Any] | None = None
+    is_cancel_requested: bool = False
+    started_at: float | None = None
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A worker as it last reported. `info` is what the System line shows: device name, memory, state in words."""
+
+    id: str
+    device: str
+    pid: int
+    started_at: float
+    heartbeat_at: float
+    info: Mapping[str, Any]

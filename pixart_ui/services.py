@@ -1,0 +1,100 @@
+"""The composition root: everything that the page and the command line stand on, built once from the settings.
+
+Brings in no torch. A request goes `parse` → `resolve` → journal here and nowhere else; the worker does the rest.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixart_ui import tiny
+from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
+from pixart_ui.catalog import tiny as tiny_checkpoint
+from pixart_ui.errors import InputError
+from pixart_ui.hub import Hub
+from pixart_ui.jobs.job import Job
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.presets import Styles
+from pixart_ui.request import GenerationRequest, ResolvedRequest, resolve
+from pixart_ui.settings import Settings
+
+LOCAL_OWNER = "local"
+# Random seeds stay below 2^32: short enough to read aloud, and exact in a browser's numbers.
+RANDOM_SEED_BITS = 32
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the page and the command line share. All parts are safe to use from several threads."""
+
+    settings: Settings
+    catalog: Catalog
+    styles: Styles
+    hub: Hub
+    journal: Journal
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Create the folders that are missing and open the journal. Raises InputError, JournalError."""
+        make_folders(settings)
+        return cls(
+            settings=settings,
+            catalog=catalog(),
+            styles=Styles.load(presets_dir()),
+            hub=Hub(settings.checkpoints_dir),
+            journal=Journal(settings.journal_path),
+        )
+
+    def default_checkpoint(self) -> Checkpoint:
+        """The best checkpoint already on this disk, else PixArt-Tiny. Nothing is fetched."""
+        published = (entry for entry in self.catalog if not entry.is_local)
+        return next((entry for entry in published if self.hub.is_available(entry)), self.catalog.get("tiny"))
+
+    def resolve(self, request: GenerationRequest) -> tuple[ResolvedRequest, ...]:
+        """One resolved request for each picture. Raises InputError, or CheckpointError if the weights are not here."""
+        checkpoint = self.default_checkpoint() if request.checkpoint is None else self.catalog.get(request.checkpoint)
+        self.hub.locate(checkpoint)
+        style = self.styles.get(request.style, checkpoint.name)
+        return resolve(request, checkpoint, style, random_seed=secrets.randbits(RANDOM_SEED_BITS))
+
+    def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+        """Put the pictures of a request at the head of the queue and return at once."""
+        return self.submit_resolved(self.resolve(request), owner)
+
+    def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+        return self.journal.submit(requests, owner, is_urgent=True)
+
+    def image_path(self, job: Job) -> Path | None:
+        """The picture of a finished job, where it still is on disk."""
+        path = self.settings.images_dir / job.image if job.image is not None else None
+        return path if path is not None and path.is_file() else None
+
+
+def catalog() -> Catalog:
+    """Every checkpoint that has a name."""
+    return Catalog([tiny_checkpoint(tiny.checkpoint_dir()), *hub_checkpoints()])
+
+
+def presets_dir() -> Path:
+    return Path(__file__).resolve().parent.parent / "presets"
+
+
+def make_folders(settings: Settings) -> None:
+    """Create the data folders. Raises InputError where they cannot be written."""
+    folders = (settings.images_dir, settings.previews_dir, settings.logs_dir, settings.checkpoints_dir)
+    try:
+        for folder in (*folders, settings.temp_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        probe = settings.temp_dir / f".probe-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"Data folder {settings.data_dir} cannot be written ({error.strerror}): "
+            "choose another with --data-dir, or correct its permissions."
+        ) from None
+
+

@@ -1,0 +1,85 @@
+"""Where things are and how the program was started: read once at the edge, then passed in.
+
+`Settings.read` is the only place that looks at the environment. Flags win over environment variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from pixart_ui.errors import InputError
+
+DATA_DIR_VARIABLE = "PIXART_UI_DATA_DIR"
+DEVICE_VARIABLE = "PIXART_UI_DEVICE"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`device` is `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`."""
+
+    data_dir: Path
+    device: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+
+    @classmethod
+    def read(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        data_dir: str | None = None,
+        device: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+    ) -> Settings:
+        """Combine flags and environment. Raises InputError for a port or device that cannot be."""
+        folder = data_dir if data_dir is not None else environ.get(DATA_DIR_VARIABLE)
+        chosen = device if device is not None else environ.get(DEVICE_VARIABLE, "auto")
+        _check_device(chosen)
+        if port is not None and not 0 < port < 65536:
+            raise InputError(f"Port {port} is out of range, it must be from 1 to 65535: try 7860.")
+        return cls(
+            data_dir=Path(folder).expanduser().resolve() if folder else _default_data_dir(),
+            device=chosen,
+            host=host if host is not None else cls.host,
+            port=port if port is not None else cls.port,
+        )
+
+    @property
+    def images_dir(self) -> Path:
+        return self.data_dir / "images"
+
+    @property
+    def previews_dir(self) -> Path:
+        return self.data_dir / "previews"
+
+    @property
+    def journal_path(self) -> Path:
+        return self.data_dir / "journal.sqlite3"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """One small JSON record for each checkpoint that was fetched; the weights are in the Hub's own cache."""
+        return self.data_dir / "checkpoints"
+
+    @property
+    def temp_dir(self) -> Path:
+        return self.data_dir / "tmp"
+
+
+def _default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("pixart-ui", appauthor=False))
+
+
+def _check_device(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+        raise InputError(f"Device {device[:40]!r} is unknown, it must be auto, cpu, cuda, cuda:N or mps: try auto.")
