@@ -27,7 +27,7 @@ DIGESTED_FILES = ("requirements.txt", "requirements-dev.txt", "constraints.txt")
 OLDEST_PYTHON = (3, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 TORCH_HELP = "https://pytorch.org/get-started/locally/"
-DEBIAN_PACKAGES = {"chromium": Path("/usr/bin/chromium"), "fonts-dejavu-core": Path("/usr/share/fonts/truetype/dejavu")}
+DEBIAN_FONTS = Path("/usr/share/fonts/truetype/dejavu")
 
 
 def main() -> None:
@@ -111,11 +111,14 @@ def torch_sees_gpu() -> bool:
 
 
 def prepare_browser() -> None:
-    missing = [name for name, path in DEBIAN_PACKAGES.items() if not path.exists()]
-    if not missing or playwright_has_chromium():
+    has_chromium = shutil.which("chromium") is not None
+    if (has_chromium and DEBIAN_FONTS.exists()) or playwright_has_chromium():
         return
-    say(f"Installing {' and '.join(missing)} for the browser tests.")
-    if apt_install(*missing) or shutil.which("chromium"):
+    if apt_prefix() is not None:
+        say("Installing Chromium and a font for the browser tests.")
+        if apt_install("chromium", "fonts-dejavu-core"):
+            return
+    if has_chromium:
         return
     with_libraries = ["--with-deps"] if apt_prefix() is not None else []
     own_build = [str(VENV_PYTHON), "-m", "playwright", "install", *with_libraries, "chromium"]
