@@ -1,0 +1,76 @@
+"""The journal's layout, as an ordered list of named steps; a step that was published is never changed.
+
+A database records the names of the steps that it went through. `journal.py` applies the missing ones in one
+transaction, and refuses a database that knows a name which is not here: a newer version of the app wrote it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Marks a SQLite file as ours ("PxUI"), so that another program's database is never written into.
+APPLICATION_ID = 0x50785549
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step; its statements run in one transaction with all others that are missing."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        "0001 jobs and workers",
+        (
+            # `position` orders the queue, lowest first. `attempt` counts claims and fences writes, it only rises.
+            # `strikes` counts the attempts that ended because the worker died while this job was being worked on.
+            # `group_key` is the same for jobs that can share one load of the weights.
+            """
+            CREATE TABLE jobs (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                batch TEXT NOT NULL,
+                owner TEXT NOT NULL,
+                state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+                position INTEGER NOT NULL,
+                request TEXT NOT NULL,
+                group_key TEXT NOT NULL,
+                created_at REAL NOT NULL,
+                attempt INTEGER NOT NULL DEFAULT 0,
+                strikes INTEGER NOT NULL DEFAULT 0,
+                worker TEXT,
+                lease_until REAL,
+                phase TEXT,
+                step INTEGER NOT NULL DEFAULT 0,
+                preview TEXT,
+                image TEXT,
+                error TEXT,
+                facts TEXT,
+                is_cancel_requested INTEGER NOT NULL DEFAULT 0,
+                started_at REAL,
+                finished_at REAL,
+                CHECK (state != 'running' OR (worker IS NOT NULL AND lease_until IS NOT NULL)),
+                CHECK (state != 'done' OR image IS NOT NULL),
+                CHECK (state != 'failed' OR error IS NOT NULL)
+            ) STRICT
+            """,
+            "CREATE INDEX jobs_by_position ON jobs (position, id)",
+            "CREATE INDEX jobs_by_state ON jobs (state, position, id)",
+            "CREATE INDEX jobs_by_batch ON jobs (batch)",
+            """
+            CREATE TABLE workers (
+                id TEXT PRIMARY KEY,
+                device TEXT NOT NULL,
+                pid INTEGER NOT NULL,
+                started_at REAL NOT NULL,
+                heartbeat_at REAL NOT NULL,
+                info TEXT NOT NULL
+            ) STRICT
+            """,
+            # One row for what belongs to the queue as a whole. `revision` grows with every visible change.
+            "CREATE TABLE queue (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT",
+            "INSERT INTO queue (id, revision) VALUES (1, 1)",
+        ),
+    ),
+)
