@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 
@@ -101,6 +103,14 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class LatentsReady:
+    """A picture is denoised: `latents` is `[1, 4, height / 8, width / 8]`, exact (bf16 ones widened to fp32)."""
+
+    index: int
+    latents: npt.NDArray[np.floating[Any]] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class ImageReady:
     """A picture at its final size, with everything that was measured and what is needed to make it again.
 
@@ -121,4 +131,4 @@ class ImageFailed:
     is_cancelled: bool = False
 
 
-Event = PhaseStarted | PhaseFinished | StepDone | ImageReady | ImageFailed
+Event = PhaseStarted | PhaseFinished | StepDone | LatentsReady | ImageReady | ImageFailed

@@ -1,0 +1,84 @@
+"""The device that a worker owns: chosen once, described in plain words.
+
+On a GPU numbers are computed in the 16-bit type that the precision names. On a CPU everything is stored as the
+precision says and computed in fp32, since few processors have fast 16-bit arithmetic; the picture says so.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from pixart_ui.errors import DeviceError
+from pixart_ui.request import Precision
+
+
+@dataclass(frozen=True)
+class Device:
+    """`id` is the hardware's own where it has one (a GPU's UUID), so that a lock on it holds whatever its index is."""
+
+    torch_device: torch.device
+    id: str
+    name: str
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.torch_device.type == "cuda"
+
+    def storage_dtype(self, precision: Precision) -> torch.dtype:
+        """How the transformer and the VAE are stored beside a text encoder of that precision."""
+        return torch.bfloat16 if precision is Precision.BF16 else torch.float16
+
+    def compute_dtype(self, precision: Precision) -> torch.dtype:
+        """What arithmetic is done in."""
+        return torch.float32 if self.torch_device.type == "cpu" else self.storage_dtype(precision)
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes: of the GPU, or of the machine where the CPU works."""
+        if self.is_cuda:
+            free, total = torch.cuda.mem_get_info(self.torch_device)
+            return int(free), int(total)
+        memory = psutil.virtual_memory()
+        return int(memory.available), int(memory.total)
+
+
+def open_device(wanted: str) -> Device:
+    """The device named `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises DeviceError where it is absent."""
+    kind, _, index = wanted.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda":
+        return _cuda(int(index) if index else 0)
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("Device mps was asked for, but this machine has no Apple GPU: use --device cpu.")
+        return Device(torch.device("mps"), "mps", "Apple GPU")
+    return Device(torch.device("cpu"), "cpu", _cpu_name())
+
+
+def _cuda(index: int) -> Device:
+    if not torch.cuda.is_available():
+        build = "this build of torch has no CUDA" if torch.version.cuda is None else "no usable NVIDIA GPU was found"
+        raise DeviceError(f"Device cuda was asked for, but {build}: use --device cpu, or install what is missing.")
+    count = torch.cuda.device_count()
+    if index >= count:
+        raise DeviceError(
+            f"Device cuda:{index} was asked for, but there are {count} GPUs: use cuda:0 to cuda:{count - 1}."
+        )
+    device = torch.device("cuda", index)
+    properties = torch.cuda.get_device_properties(device)
+    return Device(device, str(properties.uuid), properties.name)
+
+
+def _cpu_name() -> str:
+    name = platform.processor() or platform.machine()
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux: the platform module's answer stands
+    return f"CPU ({name})" if name else "CPU"
