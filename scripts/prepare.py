@@ -28,6 +28,7 @@ OLDEST_PYTHON = (3, 11)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 TORCH_HELP = "https://pytorch.org/get-started/locally/"
 DEBIAN_FONTS = Path("/usr/share/fonts/truetype/dejavu")
+BROWSER_PACKAGES = ("chromium", "fonts-dejavu-core", "libatomic1")  # the last for Playwright's driver
 
 
 def main() -> None:
@@ -112,11 +113,11 @@ def torch_sees_gpu() -> bool:
 
 def prepare_browser() -> None:
     has_chromium = shutil.which("chromium") is not None
-    if (has_chromium and DEBIAN_FONTS.exists()) or playwright_has_chromium():
+    if (has_chromium and DEBIAN_FONTS.exists() and has_library("libatomic.so.1")) or playwright_has_chromium():
         return
     if apt_prefix() is not None:
-        say("Installing Chromium and a font for the browser tests.")
-        if apt_install("chromium", "fonts-dejavu-core"):
+        say(f"Installing {', '.join(BROWSER_PACKAGES)} for the browser tests.")
+        if apt_install(*BROWSER_PACKAGES):
             return
     if has_chromium:
         return
@@ -124,6 +125,10 @@ def prepare_browser() -> None:
     own_build = [str(VENV_PYTHON), "-m", "playwright", "install", *with_libraries, "chromium"]
     if subprocess.run(own_build, check=False).returncode != 0:
         sys.exit("No Chromium for the browser tests: install your system's package `chromium` and call make again.")
+
+
+def has_library(name: str) -> bool:
+    return succeeds(sys.executable, "-c", f"import ctypes; ctypes.CDLL('{name}')")
 
 
 def playwright_has_chromium() -> bool:
