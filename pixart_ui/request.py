@@ -11,6 +11,7 @@ This module knows no torch, no disk and no owner.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
@@ -80,6 +81,7 @@ _RULES: dict[str, tuple[str, str, str]] = {
     "checkpoint": ("Checkpoint", "the name of a checkpoint or a folder", "see `python -m pixart_ui models list`"),
 }
 
+_SIZE = re.compile(r"(\d{1,6})\s*[x×*]\s*(\d{1,6})", re.ASCII)
 _ALLOWED_CONTROLS = frozenset("\n\r\t")
 
 
@@ -300,10 +302,10 @@ def _guidance_scale(request: GenerationRequest, checkpoint: Checkpoint) -> float
 
 def parse_size(text: str) -> Size:
     """Read `1024x768` (also with × or *). Raises InputError."""
-    parts = text.lower().replace("×", "x").replace("*", "x").split("x")
-    if len(parts) != 2 or not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None:
         raise InputError(f"Size {_shown(text)} is not a width and a height: write it like 1024x768.", "width")
-    return Size(int(parts[0]), int(parts[1]))
+    return Size(int(match[1]), int(match[2]))
 
 
 def _one_sentence(error: ValidationError, model: type[BaseModel]) -> InputError:

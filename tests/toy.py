@@ -19,7 +19,7 @@ def make_toy_checkpoint(folder: Path, family: str = "sigma", *, sample_size: int
     from diffusers import DPMSolverMultistepScheduler
 
     torch.manual_seed(seed)
-    _write_tokenizer(folder / "tokenizer")
+    write_tokenizer(folder / "tokenizer")
     _text_encoder(folder / "text_encoder")
     _transformer(folder / "transformer", family, sample_size)
     _vae(folder / "vae")
@@ -39,7 +39,7 @@ def make_toy_checkpoint(folder: Path, family: str = "sigma", *, sample_size: int
     return folder
 
 
-def _write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path) -> None:
     """A bare `spiece.model`, as the Hub's PixArt repositories have it."""
     import sentencepiece
 

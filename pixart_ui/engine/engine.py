@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
@@ -40,11 +40,13 @@ from pixart_ui.events import (
     Plan,
     StepDone,
 )
-from pixart_ui.hub import Located
 from pixart_ui.request import ResolvedRequest
 
-Locate = Callable[[str], Located]
-Hashes = Callable[[Located], Mapping[str, str]]
+if TYPE_CHECKING:
+    from pixart_ui.hub import Located
+
+Locate = Callable[[str], "Located"]
+Hashes = Callable[["Located"], Mapping[str, str]]
 IsCancelled = Callable[[int], bool]
 WEIGHTS: tuple[Component, ...] = ("text_encoder", "transformer", "vae")
 PREVIEWS_A_PICTURE = 8

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine.components import Source
 from pixart_ui.engine.embeddings import EmbeddingKey
 from pixart_ui.engine.previews import LatentRgb
 from pixart_ui.events import Plan
-from pixart_ui.hub import Located
 from pixart_ui.request import Numerics, Precision, ResolvedRequest
+
+if TYPE_CHECKING:
+    from pixart_ui.hub import Located
 
 
 @dataclass(frozen=True)
