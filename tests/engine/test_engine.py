@@ -175,7 +175,7 @@ def test_a_staged_component_is_gone_after_its_phase(toys: dict[str, Path]) -> No
 def test_cuda_asked_for_and_absent_is_one_sentence() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(DeviceError, match="Device cuda was asked for, but .* use --device cpu"):
+    with pytest.raises(DeviceError, match=r"Device cuda was asked for, but .* use --device cpu"):
         open_device("cuda")
 
 

@@ -89,5 +89,5 @@ def test_an_unknown_key_in_a_style_file_is_named(tmp_path: Path) -> None:
 
 def test_a_style_without_the_placeholder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "styles.json").write_text(json.dumps({"styles": [{"name": "Ink", "prompt": "ink"}]}))
-    with pytest.raises(InputError, match="must contain {prompt} once"):
+    with pytest.raises(InputError, match=r"must contain {prompt} once"):
         Styles.load(tmp_path)
