@@ -12,7 +12,7 @@ def snapshot_folder(cache_dir: Path, repo: str, commit: str) -> Path:
     return cache_dir / f"models--{repo.replace('/', '--')}" / "snapshots" / commit
 
 
-def command(checkpoint: Checkpoint) -> str:
+def command(checkpoint: Checkpoint, *, allow_pickle: bool = False) -> str:
     """What a person types to fetch the checkpoint."""
-    flag = " --allow-pickle" if checkpoint.pickled else ""
+    flag = " --allow-pickle" if allow_pickle or checkpoint.pickled else ""
     return f"python -m pixart_ui models download {checkpoint.name}{flag}"

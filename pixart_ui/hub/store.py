@@ -100,7 +100,7 @@ class Hub:
                 checkpoint,
                 self._records,
                 self._fingerprints,
-                self._cache_dir(),
+                self.cache_dir,
                 self._endpoint,
                 allow_pickle=allow_pickle,
             ).run(on_progress)
@@ -139,7 +139,9 @@ class Hub:
             for name in needed(component, _names(folder)).files
         )
 
-    def _cache_dir(self) -> Path:
+    @property
+    def cache_dir(self) -> Path:
+        """The folder that snapshots are kept in."""
         if self._given_cache_dir is not None:
             return self._given_cache_dir
         from huggingface_hub import constants  # reads the environment when it is imported
@@ -163,7 +165,7 @@ class Hub:
                     f"The {component} of {checkpoint.name} ({repo}) is not on this disk: "
                     f"get it with `{command(checkpoint)}`."
                 )
-            folder = snapshot_folder(self._cache_dir(), repo, record[repo].commit) / component
+            folder = snapshot_folder(self.cache_dir, repo, record[repo].commit) / component
             files = {
                 path.partition("/")[2]: file
                 for path, file in record[repo].files.items()
@@ -209,6 +211,8 @@ class Hub:
 
 def _local_part(checkpoint: Checkpoint, root: Path, component: Component) -> _Part:
     folder = root / component
+    if not root.is_dir():
+        raise CheckpointError(f"{root} is missing: {_remedy(checkpoint)}.")
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is missing: {_remedy(checkpoint)}.")
     return _Part(component, folder, needed(component, _names(folder)), {})

@@ -30,8 +30,8 @@ def pickled(seed: int = 0) -> bytes:
     """A zip as torch.save writes it; nothing here reads what is inside."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
-        archive.writestr("archive/data/0", bytes([seed]) * 5000)
+        for name, data in (("archive/data.pkl", b"\x80\x02}q\x00."), ("archive/data/0", bytes([seed]) * 5000)):
+            archive.writestr(zipfile.ZipInfo(name), data)  # ZipInfo: always the same date
     return target.getvalue()
 
 
