@@ -1,0 +1,55 @@
+"""The page: flags, settings, services, worker, page. `python app.py --help`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from pixart_ui import cli
+from pixart_ui.errors import InputError
+from pixart_ui.jobs.supervisor import Supervisor
+from pixart_ui.services import Services
+from pixart_ui.settings import Settings
+
+
+def main() -> int:
+    parser = cli.Parser(prog="python app.py", description=__doc__, parents=[cli.data_dir_parser()])
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
+    parser.add_argument("--port", help="port to listen on (default: 7860)")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    flags = vars(parser.parse_args())
+    settings = Settings.read(os.environ, **flags | {"port": port_number(flags["port"])})
+    with cli.unexpected_kept(settings):
+        check_port_is_free(settings)
+        services = Services.open(settings)
+        supervisor = Supervisor(settings, services.journal)
+        supervisor.start()
+        try:
+            from pixart_ui.ui.build import serve  # gradio takes seconds to import: the worker starts meanwhile
+
+            serve(services, supervisor)
+        finally:
+            supervisor.stop()
+    return 0
+
+
+def port_number(text: str | None) -> int | None:
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise InputError(f"Port {text[:40]!r} is not a number, it must be from 1 to 65535: try 7860.")
+    return None if text is None else int(text)
+
+
+def check_port_is_free(settings: Settings) -> None:
+    """Before anything is started. Raises InputError."""
+    try:
+        socket.create_server((settings.host, settings.port)).close()
+    except OSError as error:
+        raise InputError(
+            f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
+            f"choose another, for example --port {settings.port % 65535 + 1}."
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(cli.at_the_edge(main))
