@@ -108,7 +108,8 @@ class Download:
         if not self._allow_pickle:
             raise DownloadError(
                 f"{repo} holds its weights as pickled .bin files only, which are not fetched unasked: run "
-                f"`{command(self._checkpoint, allow_pickle=True)}`; they are read with weights_only=True, which runs no code from them."
+                f"`{command(self._checkpoint, allow_pickle=True)}`; they are read with weights_only=True, which runs "
+                "no code from them."
             )
 
     def _is_sound(self, item: _Wanted, before: Mapping[str, RepoRecord] | None) -> bool:

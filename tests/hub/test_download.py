@@ -450,3 +450,24 @@ def test_a_local_folder_is_never_downloaded(hub: Hub, server: FakeHub, tmp_path:
     with pytest.raises(CheckpointError, match="copy the whole checkpoint again"):
         hub.download(tiny(tmp_path / "nowhere"))
     assert server.requests == []
+
+
+def test_two_downloads_at_once_fetch_each_large_file_once(server: FakeHub, tmp_path: Path) -> None:
+    server.seconds_per_chunk = 0.005
+    failures: list[Exception] = []
+
+    def download() -> None:
+        try:
+            open_hub(server, tmp_path).download(PAINTER)
+        except DownloadError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=download) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert server.bytes_sent(SHARD) == len(repository()[f"text_encoder/{SHARD}"])
+    assert open_hub(server, tmp_path).verify(PAINTER) == ()
