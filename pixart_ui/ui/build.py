@@ -1,0 +1,90 @@
+"""The page's table of contents: what is on it, and how it is served.
+
+Gradio's own queue is not used for work: its events end with the page that sent them.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import gradio as gr
+
+from pixart_ui.services import Services
+from pixart_ui.settings import Settings
+from pixart_ui.ui import theme, words
+from pixart_ui.ui.header import build_header
+from pixart_ui.ui.live import EngineWatch, Live
+from pixart_ui.ui.offer import offer
+from pixart_ui.ui.routes import routes
+from pixart_ui.ui.single import build_single
+
+TEMP_KEPT_SECONDS = 24 * 3600
+MAX_UPLOAD = "16mb"
+
+
+def build(services: Services, supervisor: EngineWatch) -> gr.Blocks:
+    """The page, not yet served."""
+    with gr.Blocks(
+        title=words.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, TEMP_KEPT_SECONDS)
+    ) as page:
+        checkpoint = build_header(services)
+        build_single(services, checkpoint)
+    return page
+
+
+def serve(services: Services, supervisor: EngineWatch) -> None:
+    """Serve the page until Ctrl+C or SIGTERM. Raises InputError where the port is taken."""
+    settings = services.settings
+    live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
+    page = build(services, supervisor)
+    page.launch(**_launch_settings(settings, live))
+    print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
+    try:
+        _wait_for_signal()
+    finally:
+        page.close(verbose=False)
+
+
+def _launch_settings(settings: Settings, live: Live) -> dict[str, Any]:
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "prevent_thread_lock": True,
+        "quiet": True,
+        "show_error": False,
+        "ssr_mode": False,
+        "mcp_server": False,
+        "pwa": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "footer_links": [],
+        "share": False,
+        "inbrowser": False,
+        "max_file_size": MAX_UPLOAD,
+        "allowed_paths": [str(settings.images_dir)],
+        "favicon_path": str(theme.ASSETS / "favicon.svg"),
+        "theme": theme.theme(),
+        "css": theme.css(),
+        "js": theme.script(),
+        "app_kwargs": {
+            "routes": routes(settings, live),
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
+    }
+
+
+def _shown_host(host: str) -> str:
+    return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+
+
+def _wait_for_signal() -> None:
+    """Return on SIGTERM or Ctrl+C."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    while not asked.wait(timeout=1.0):
+        pass

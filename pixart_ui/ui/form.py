@@ -1,0 +1,234 @@
+"""The form: what a person can ask for on the Single tab.
+
+`read` turns what the components hold into a `GenerationRequest` and knows no rule itself: every check is in
+`request.py`. Values arrive unchecked by Gradio (the event says `preprocess=False`), so that a wrong one gets the same
+sentence as everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pixart_ui.request import GenerationRequest, Numerics, Precision, ResolvedRequest, parse_size
+from pixart_ui.ui import fragments, words
+from pixart_ui.ui.offer import Choices, Offer, precision_effect, size_value
+
+Values = Mapping[Component, Any]
+Updates = dict[Component, Any]
+
+
+@dataclass(frozen=True)
+class Form:
+    """The components, by the name of the request's field where there is one.
+
+    `drawn_seed` is the random seed that the page itself wrote into the seed field: as long as the field still holds it
+    and it is not kept, the next picture gets a new one.
+    """
+
+    prompt: gr.Textbox
+    style: gr.Radio
+    shape: gr.Radio
+    precision: gr.Radio
+    precision_hint: gr.HTML
+    seed: gr.Textbox
+    is_seed_kept: gr.Checkbox
+    random_seed: gr.Button
+    drawn_seed: gr.Textbox
+    num_images: gr.Number
+    negative_prompt: gr.Textbox
+    steps: gr.Slider
+    guidance_scale: gr.Slider
+    scheduler: gr.Dropdown
+    size: gr.Dropdown
+    numerics: gr.Radio
+    checkpoint: gr.Dropdown
+
+    def inputs(self) -> set[Component]:
+        parts = {getattr(self, part.name) for part in fields(self)}
+        return parts - {self.precision_hint, self.random_seed}
+
+    def read(self, values: Values) -> GenerationRequest:
+        """What is asked for. Raises InputError with the sentence and the field."""
+        size = values[self.size]
+        width, height = parse_size(str(size)) if size else (None, None)
+        return GenerationRequest.parse(
+            {
+                "prompt": values[self.prompt] or "",
+                "negative_prompt": values[self.negative_prompt] or None,
+                "style": values[self.style] or None,
+                "checkpoint": values[self.checkpoint] or None,
+                "precision": values[self.precision],
+                "numerics": values[self.numerics],
+                "width": width,
+                "height": height,
+                "steps": values[self.steps],
+                "guidance_scale": values[self.guidance_scale],
+                "scheduler": values[self.scheduler],
+                "seed": None if self.is_seed_random(values) else values[self.seed],
+                "num_images": values[self.num_images],
+            }
+        )
+
+    def is_seed_random(self, values: Values) -> bool:
+        seed = str(values[self.seed] or "").strip()
+        return not seed or (not values[self.is_seed_kept] and seed == values[self.drawn_seed])
+
+    def show_seed(self, seed: int, *, is_random: bool) -> Updates:
+        """The seed that was used; one that a person chose stays for the next picture."""
+        return {
+            self.seed: str(seed),
+            self.drawn_seed: str(seed) if is_random else "",
+            self.is_seed_kept: not is_random,
+        }
+
+    def adapt(self, offer: Offer, precision: object) -> Updates:
+        """Another checkpoint: its choices and defaults. Prompts, seed and precision stay."""
+        return {
+            self.style: gr.update(choices=list(offer.styles), value=""),
+            self.shape: gr.update(choices=list(offer.shapes), value=offer.size),
+            self.size: gr.update(choices=list(offer.sizes), value=offer.size),
+            self.scheduler: gr.update(choices=list(offer.schedulers), value=offer.scheduler),
+            self.precision: gr.update(choices=list(offer.precisions)),
+            self.precision_hint: fragments.hint(precision_effect(precision, is_small=offer.is_small)),
+            self.steps: gr.update(maximum=offer.max_steps, value=offer.steps, interactive=offer.has_steps),
+            self.guidance_scale: gr.update(value=offer.guidance_scale, interactive=offer.has_guidance),
+        }
+
+    def fill(self, request: ResolvedRequest, offer: Offer) -> Updates:
+        """Everything that a picture was made with, also where the form itself would not offer it."""
+        size, style = size_value(request.size), request.style if request.style is not None else ""
+        return {
+            **self.adapt(offer, request.precision),
+            self.checkpoint: request.checkpoint,
+            self.prompt: request.prompt,
+            self.negative_prompt: request.negative_prompt,
+            self.style: gr.update(choices=including(offer.styles, style), value=style),
+            self.shape: gr.update(choices=list(offer.shapes), value=size),
+            self.size: gr.update(choices=including(offer.sizes, size), value=size),
+            self.precision: gr.update(choices=list(offer.precisions), value=str(request.precision)),
+            self.numerics: str(request.numerics),
+            self.steps: gr.update(
+                maximum=max(offer.max_steps, request.steps), value=request.steps, interactive=offer.has_steps
+            ),
+            self.guidance_scale: gr.update(value=request.guidance_scale, interactive=offer.has_guidance),
+            self.scheduler: gr.update(choices=list(offer.schedulers), value=str(request.scheduler)),
+            self.num_images: 1,
+            **self.show_seed(request.seed, is_random=False),
+        }
+
+
+def including(choices: Choices, value: str) -> list[tuple[str, str]]:
+    """The choices, and the value too where they lack it."""
+    return list(choices) if value in (sent for _, sent in choices) else [*choices, (value, value)]
+
+
+def build_form(offer: Offer, checkpoint: gr.Dropdown) -> Form:
+    """Lay the form out where the caller stands."""
+    prompt = gr.Textbox(
+        label=words.PROMPT,
+        placeholder=words.PROMPT_HINT,
+        lines=3,
+        max_lines=8,
+        autofocus=True,
+        elem_id="field-prompt",
+    )
+    style = gr.Radio(list(offer.styles), value="", label=words.STYLE, elem_id="field-style", elem_classes="chips")
+    shape = gr.Radio(
+        list(offer.shapes), value=offer.size, label=words.SHAPE, elem_id="field-shape", elem_classes=["chips", "frames"]
+    )
+    precision = gr.Radio(
+        list(offer.precisions),
+        value=str(Precision.FP16),
+        label=words.PRECISION,
+        elem_id="field-precision",
+        elem_classes=["chips", "costs"],
+    )
+    precision_hint = gr.HTML(
+        fragments.hint(precision_effect(str(Precision.FP16), is_small=offer.is_small)), elem_id="precision-hint"
+    )
+    with gr.Row(elem_id="seed-row"):
+        seed = gr.Textbox(label=words.SEED, placeholder=words.SEED_HINT, max_lines=1, elem_id="field-seed")
+        is_seed_kept = gr.Checkbox(label=words.LOCK_SEED, elem_id="keep-seed", scale=0)
+        random_seed = gr.Button(words.RANDOM_SEED, elem_id="random-seed", size="md", scale=0)
+        num_images = gr.Number(1, label=words.NUM_IMAGES, elem_id="field-num_images", scale=0)
+    drawn_seed = gr.Textbox("", visible="hidden", elem_id="drawn-seed")
+    with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced"):
+        advanced = _build_advanced(offer)
+    return Form(
+        prompt=prompt,
+        style=style,
+        shape=shape,
+        precision=precision,
+        precision_hint=precision_hint,
+        seed=seed,
+        is_seed_kept=is_seed_kept,
+        random_seed=random_seed,
+        drawn_seed=drawn_seed,
+        num_images=num_images,
+        checkpoint=checkpoint,
+        **advanced,
+    )
+
+
+def _build_advanced(offer: Offer) -> dict[str, Any]:
+    return {
+        "negative_prompt": gr.Textbox(
+            label=words.NEGATIVE_PROMPT,
+            placeholder=words.NEGATIVE_PROMPT_HINT,
+            lines=2,
+            elem_id="field-negative_prompt",
+        ),
+        "steps": gr.Slider(
+            1,
+            offer.max_steps,
+            value=offer.steps,
+            step=1,
+            label=words.STEPS,
+            buttons=[],
+            interactive=offer.has_steps,
+            elem_id="field-steps",
+        ),
+        "guidance_scale": gr.Slider(
+            0,
+            12,
+            value=offer.guidance_scale,
+            step=0.1,
+            label=words.GUIDANCE,
+            buttons=[],
+            info=words.GUIDANCE_INFO,
+            interactive=offer.has_guidance,
+            elem_id="field-guidance_scale",
+        ),
+        "scheduler": gr.Dropdown(
+            list(offer.schedulers),
+            value=offer.scheduler,
+            label=words.SCHEDULER,
+            filterable=False,
+            elem_id="field-scheduler",
+        ),
+        "size": gr.Dropdown(
+            list(offer.sizes), value=offer.size, label=words.SIZE, filterable=False, elem_id="field-width"
+        ),
+        "numerics": gr.Radio(
+            [str(Numerics.FAST), str(Numerics.EXACT)],
+            value=str(Numerics.FAST),
+            label=words.NUMERICS,
+            info=words.NUMERICS_INFO,
+            elem_id="field-numerics",
+            elem_classes="chips",
+        ),
+    }
+
+
+def wire_form(form: Form) -> None:
+    """What the form does by itself, in the browser and at once."""
+    same = "(value) => value"
+    browser_only = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    form.shape.input(inputs=form.shape, outputs=form.size, js=same, **browser_only)
+    form.size.input(inputs=form.size, outputs=form.shape, js=same, **browser_only)
+    form.random_seed.click(outputs=[form.seed, form.is_seed_kept], js="() => ['', false]", **browser_only)

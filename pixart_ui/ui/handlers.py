@@ -1,0 +1,110 @@
+"""What happens when something is pressed. Every handler returns at once with updates by component.
+
+This is the edge: an error of ours becomes its sentence beside the form, any other is logged and becomes one too; no
+handler raises, so the page never shows Gradio's own error box.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from pixart_ui.errors import InputError, PixArtError
+from pixart_ui.jobs.job import Job
+from pixart_ui.services import Services
+from pixart_ui.ui import fragments, words
+from pixart_ui.ui.form import Form, Updates, Values
+from pixart_ui.ui.offer import Offer, offer, precision_effect
+
+logger = logging.getLogger(__name__)
+
+# SQLite counts to 2^63.
+MAX_ID_DIGITS = 18
+
+Handler = Callable[..., Updates]
+
+
+def _tells_errors(handler: Handler) -> Handler:
+    @wraps(handler)
+    def told(self: Handlers, *args: Any) -> Updates:
+        try:
+            return handler(self, *args)
+        except PixArtError as error:
+            return {self.message: fragments.problem(error)}
+        except Exception as error:
+            logger.exception("A handler of the page failed")
+            return {self.message: fragments.problem(PixArtError(words.BROKEN.format(kind=type(error).__name__)))}
+
+    return told
+
+
+class Handlers:
+    """The verbs of the Single tab."""
+
+    def __init__(self, services: Services, form: Form, message: gr.HTML, ticket: gr.Textbox) -> None:
+        self.services = services
+        self.form = form
+        self.message = message
+        self.ticket = ticket
+
+    @_tells_errors
+    def generate(self, values: Values) -> Updates:
+        """Put the pictures in the journal; the ticket tells the page which batch to follow."""
+        jobs = self.services.submit(self.form.read(values))
+        is_random = self.form.is_seed_random(values)
+        return {
+            self.message: fragments.no_message(),
+            self.ticket: jobs[0].batch,
+            **self.form.show_seed(jobs[0].request.seed, is_random=is_random),
+        }
+
+    @_tells_errors
+    def adapt(self, values: Values) -> Updates:
+        """Another checkpoint was chosen."""
+        offered = self._offer(values[self.form.checkpoint])
+        return {self.message: fragments.no_message(), **self.form.adapt(offered, values[self.form.precision])}
+
+    @_tells_errors
+    def precision_hint(self, values: Values) -> Updates:
+        is_small = self._offer(values[self.form.checkpoint]).is_small
+        effect = precision_effect(values[self.form.precision], is_small=is_small)
+        return {self.form.precision_hint: fragments.hint(effect)}
+
+    @_tells_errors
+    def cancel(self, target: str) -> Updates:
+        """Cancel the jobs whose numbers the page sends, `12,13`."""
+        ids = [int(part) for part in str(target).split(",") if _is_id(part)]
+        if not ids:
+            raise InputError(words.ALREADY_OVER)
+        self.services.journal.cancel(ids)
+        return {self.message: fragments.no_message()}
+
+    @_tells_errors
+    def reuse(self, target: str) -> Updates:
+        request = self._job(target).request
+        filled = self.form.fill(request, self._offer(request.checkpoint))
+        return {self.message: fragments.note(words.REUSED_SETTINGS), **filled}
+
+    @_tells_errors
+    def reuse_seed(self, target: str) -> Updates:
+        seed = self._job(target).request.seed
+        told = fragments.note(words.REUSED_SEED.format(seed=seed))
+        return {self.message: told, **self.form.show_seed(seed, is_random=False)}
+
+    def _offer(self, checkpoint: object) -> Offer:
+        return offer(self.services, self.services.catalog.get(str(checkpoint)))
+
+    def _job(self, target: str) -> Job:
+        """The job that a button of the page is for. Raises InputError."""
+        text = str(target)
+        if not _is_id(text):
+            raise InputError(words.UNKNOWN_JOB)
+        return self.services.journal.job(int(text))
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS

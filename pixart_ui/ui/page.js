@@ -1,0 +1,167 @@
+() => {
+  // The page's script: follows /live and writes what it says into the live regions; keys; light and dark.
+  // It knows no job: the server renders everything, buttons say in data-act what they are for.
+  const words = /*WORDS*/;
+  const byId = (id) => document.getElementById(id);
+  const kept = (store, key, value) => {
+    try {
+      if (value === undefined) return store.getItem("pixart." + key) || "";
+      store.setItem("pixart." + key, value);
+    } catch (error) { /* storage is off: nothing is kept */ }
+    return value || "";
+  };
+
+  const state = {
+    mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
+    isBusy: false, timer: 0, isLost: false, polls: 0,
+  };
+
+  // Live regions -------------------------------------------------------------------------------------------------
+  // Changes only what differs, so that pictures do not flicker, focus stays and screen readers hear news alone.
+  function morph(old, fresh) {
+    const olds = [...old.childNodes], news = [...fresh.childNodes];
+    news.forEach((node, index) => {
+      const now = olds[index];
+      if (!now) { old.appendChild(node); return; }
+      if (now.nodeType !== node.nodeType || now.nodeName !== node.nodeName) { old.replaceChild(node, now); return; }
+      if (now.nodeType === Node.TEXT_NODE) { if (now.data !== node.data) now.data = node.data; return; }
+      for (const { name } of [...now.attributes]) if (!node.hasAttribute(name)) now.removeAttribute(name);
+      for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+      morph(now, node);
+    });
+    olds.slice(news.length).forEach((node) => node.remove());
+  }
+
+  // Style rules are confined to Gradio's container, so marks stand on an element inside it.
+  function mark(name, isOn) {
+    const workplace = byId("workplace");
+    if (workplace) workplace.toggleAttribute("data-" + name, isOn);
+  }
+
+  function show(id, html) {
+    const block = byId(id);
+    if (!block) return;
+    let region = block.querySelector(".live");
+    if (!region) {
+      region = document.createElement("div");
+      region.className = "live";
+      (block.querySelector(".html-container") || block).replaceChildren(region);
+    }
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    morph(region, fresh.content);
+  }
+
+  function paint(answer) {
+    state.mark = answer.mark;
+    state.isBusy = answer.is_busy;
+    show("engine", answer.engine);
+    show("stage", answer.stage);
+    show("strip", answer.strip);
+    document.title = answer.title;
+    mark("busy", answer.is_busy);
+  }
+
+  function lost(isLost) {
+    if (isLost === state.isLost) return;
+    state.isLost = isLost;
+    if (isLost) show("engine", '<span class="device" data-is="trouble">' + words.lost + "</span>");
+    else state.mark = "";
+  }
+
+  async function poll() {
+    clearTimeout(state.timer);
+    if (document.hidden) return;
+    const turn = ++state.polls;
+    try {
+      const query = new URLSearchParams({ mark: state.mark, batch: state.batch, job: state.job });
+      const answer = await fetch("/live?" + query, { cache: "no-store" });
+      if (turn !== state.polls) return;
+      lost(!answer.ok);
+      if (answer.status === 200) paint(await answer.json());
+    } catch (error) {
+      if (turn === state.polls) lost(true);
+    }
+    if (turn === state.polls) state.timer = setTimeout(poll, state.isBusy ? 400 : 900);
+  }
+
+  function look(batch, job) {
+    state.batch = kept(sessionStorage, "batch", batch);
+    state.job = kept(sessionStorage, "job", job);
+    state.mark = "";
+    poll();
+  }
+
+  // What buttons in live regions do ------------------------------------------------------------------------------
+  function press(id, target) {
+    window.pixart.target = target;
+    byId(id)?.click();
+  }
+
+  function write(field, text) {
+    const input = byId(field)?.querySelector("textarea, input");
+    if (!input) return;
+    const kind = input.tagName === "TEXTAREA" ? HTMLTextAreaElement : HTMLInputElement;
+    Object.getOwnPropertyDescriptor(kind.prototype, "value").set.call(input, text);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.focus();
+  }
+
+  const acts = {
+    show: (data) => look(data.batch, data.job),
+    try: (data) => write("field-prompt", data.prompt),
+    cancel: (data) => press("do-cancel", data.jobs),
+    reuse: (data) => press("do-reuse", data.job),
+    seed: (data) => press("do-seed", data.job),
+    theme: () => paintScheme(kept(localStorage, "scheme", document.body.classList.contains("dark") ? "light" : "dark")),
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-act]");
+    if (button) acts[button.dataset.act]?.(button.dataset);
+    else if (event.target.closest?.("#generate")) asked();
+  });
+
+  function asked() {
+    mark("asked", true);
+    if (matchMedia("(max-width: 900px)").matches) window.scrollTo({ top: 0 });
+  }
+
+  // Messages stand under the form and mark the field that they are about -----------------------------------------
+  function told() {
+    for (const input of document.querySelectorAll("[aria-invalid=true]")) input.removeAttribute("aria-invalid");
+    const message = document.querySelector("#message [data-field]");
+    const block = message?.dataset.field && byId("field-" + message.dataset.field);
+    if (!block) return Boolean(message);
+    if (block.offsetParent === null) byId("advanced")?.querySelector("button.label-wrap")?.click();
+    for (const input of block.querySelectorAll("input, textarea")) input.setAttribute("aria-invalid", "true");
+    block.querySelector("textarea, input")?.focus();
+    return true;
+  }
+
+  function follow(batch) {
+    if (told()) mark("asked", false);
+    else look(batch, "");
+  }
+
+  // Keys: Ctrl or Cmd with Enter generates from anywhere, Esc cancels --------------------------------------------
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      event.stopPropagation();
+      byId("generate")?.click();
+    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options")) {
+      document.querySelector("#stage [data-act=cancel]")?.click();
+    }
+  }, true);
+
+  // Light and dark -----------------------------------------------------------------------------------------------
+  function paintScheme(scheme) {
+    if (scheme) document.body.classList.toggle("dark", scheme === "dark");
+  }
+
+  window.pixart = { target: "", follow, told, look };
+  if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
+  document.addEventListener("visibilitychange", poll);
+  poll();
+}

@@ -1,0 +1,216 @@
+"""What the right side shows, as HTML: the picture or its preview, how far it is, what can be done with it, and the
+strip of recent pictures. Pure functions of jobs; the numbers that change have fixed widths, so that nothing jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from urllib.parse import quote
+
+from pixart_ui.events import Phase
+from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.ui import words
+from pixart_ui.ui.fragments import button
+
+PHASES = tuple(Phase)
+
+
+def picture_url(job: Job, folder: str = "pictures") -> str:
+    """The file as it is on disk; made again under its name it has another address, so that browsers may keep it."""
+    return f"/{folder}/{quote(job.image or '', safe='')}?at={job.attempt}.{job.finished_at or 0:.0f}"
+
+
+def thumbnail_url(job: Job) -> str:
+    return picture_url(job, "thumbnails")
+
+
+def preview_url(job: Job) -> str:
+    """The preview's address changes with each step, so that browsers fetch it again."""
+    return f"/previews/{quote(job.preview or '', safe='')}?at={job.attempt}.{job.step}"
+
+
+def is_at_work(job: Job) -> bool:
+    """Whether the engine works on this very picture; the others of its group are claimed and wait."""
+    return job.state is JobState.RUNNING and (job.phase is not None or job.step > 0)
+
+
+def nothing_yet() -> str:
+    """What stands there until the page has asked for the first time: as tall as what follows."""
+    return '<div class="picture"><figure class="frame"><div class="blank"></div></figure></div>'
+
+
+def empty_stage(examples: Sequence[str]) -> str:
+    tries = "".join(f"<li>{button(text, 'try', css='example', prompt=text)}</li>" for text in examples)
+    return (
+        f'<div class="empty"><h2>{words.EMPTY_TITLE}</h2><p>{words.EMPTY_TEXT}</p>'
+        f'<ul aria-label="{words.EXAMPLES}">{tries}</ul></div>'
+    )
+
+
+def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool) -> str:
+    """The picture in focus, its progress and actions, and the other pictures of its request."""
+    return (
+        f'<div class="picture" data-state="{focus.state}" data-job="{focus.id}">'
+        f"{_frame(focus, is_on_disk=is_on_disk)}"
+        f"{_tiles(focus, batch) if len(batch) > 1 else ''}"
+        f"{_phases(focus)}"
+        f'<div class="now">{_sentence(focus, is_on_disk=is_on_disk, has_engine=has_engine)}'
+        f"{_actions(focus, batch, is_on_disk=is_on_disk)}</div>"
+        f"{_caption(focus)}"
+        "</div>"
+    )
+
+
+def strip(jobs: Sequence[Job], focus: Job | None) -> str:
+    """Recent pictures, newest first; those being made stand in front."""
+    if not jobs:
+        return f'<h3>{words.RECENT}</h3><p class="subdued">{words.RECENT_EMPTY}</p>'
+    tiles = "".join(f"<li>{_tile(job, is_current=focus is not None and job.id == focus.id)}</li>" for job in jobs)
+    return f'<h3>{words.RECENT}</h3><ul class="tiles">{tiles}</ul>'
+
+
+def _frame(job: Job, *, is_on_disk: bool) -> str:
+    request = job.request
+    size = f'width="{request.width}" height="{request.height}"'
+    if job.state is JobState.DONE and is_on_disk:
+        url = picture_url(job)
+        image = f'<img src="{url}" alt="{escape(request.prompt)}" class="final" {size}>'
+        inner = f'<a href="{url}" target="_blank" rel="noopener">{image}</a>'
+    elif job.state is JobState.RUNNING and job.preview:
+        alt = escape(words.PREVIEW_ALT.format(prompt=request.prompt))
+        inner = f'<img src="{preview_url(job)}" alt="{alt}" class="preview" {size}>'
+    else:
+        inner = '<div class="blank"></div>'
+    return f'<figure class="frame" style="--w:{request.width};--h:{request.height}">{inner}</figure>'
+
+
+def _tiles(focus: Job, batch: Sequence[Job]) -> str:
+    tiles = "".join(f"<li>{_tile(job, is_current=job.id == focus.id)}</li>" for job in batch)
+    return f'<ul class="tiles batch" aria-label="{words.TILES}">{tiles}</ul>'
+
+
+def _tile(job: Job, *, is_current: bool) -> str:
+    if job.state is JobState.DONE:
+        inner = f'<img src="{thumbnail_url(job)}" alt="" loading="lazy">'
+    elif job.state is JobState.RUNNING and job.preview:
+        inner = f'<img src="{preview_url(job)}" alt="" class="preview">'
+    else:
+        inner = f'<span class="mark" data-state="{job.state}"></span>'
+    if is_at_work(job):
+        inner += f'<span class="bar" style="--part:{_part(job):.2f}"></span>'
+    label = escape(words.SHOW_PICTURE.format(prompt=job.request.prompt))
+    current = ' aria-current="true"' if is_current else ""
+    return (
+        f'<button type="button" class="tile" data-act="show" data-batch="{escape(job.batch)}" data-job="{job.id}" '
+        f'aria-label="{label}" title="{escape(job.request.prompt)}"{current}>{inner}</button>'
+    )
+
+
+def _part(job: Job) -> float:
+    """How much of the denoising is done, from 0 to 1."""
+    if job.phase is Phase.DECODE:
+        return 1.0
+    return min(1.0, job.step / job.request.steps) if job.request.steps else 0.0
+
+
+def _phases(job: Job) -> str:
+    return f'<ol class="phases" aria-hidden="true">{"".join(_phase(job, phase) for phase in PHASES)}</ol>'
+
+
+def _phase(job: Job, phase: Phase) -> str:
+    state = _phase_state(job, phase)
+    part = _part(job) if phase is Phase.DENOISE else 1.0
+    steps = f"{job.step}/{job.request.steps}" if phase is Phase.DENOISE and state == "now" else ""
+    seconds = phase_seconds(job).get(phase)
+    number = f"{seconds:.1f} s" if seconds is not None else steps
+    filled = part if state == "now" else float(state == "done")
+    return (
+        f'<li data-phase="{phase}" data-is="{state}" style="--part:{filled:.3f}">'
+        f'<span class="name">{words.PHASES[phase]}</span><span class="num">{number}</span>'
+        f'<span class="bar"></span></li>'
+    )
+
+
+def _phase_state(job: Job, phase: Phase) -> str:
+    if job.state is JobState.DONE:
+        return "done"
+    if job.state is not JobState.RUNNING or job.phase is None:
+        return "ahead"
+    now, this = PHASES.index(job.phase), PHASES.index(phase)
+    return "done" if this < now else "now" if this == now else "ahead"
+
+
+def phase_seconds(job: Job) -> dict[Phase, float]:
+    """Seconds by phase, from what the finished picture carries."""
+    measured = job.facts.get("measurements", {}) if job.facts is not None else {}
+    return {phase: float(measured[phase]["seconds"]) for phase in Phase if phase in measured}
+
+
+def _sentence(job: Job, *, is_on_disk: bool, has_engine: bool) -> str:
+    is_problem = job.state is JobState.FAILED or (job.state is JobState.DONE and not is_on_disk)
+    text = escape(words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, has_engine=has_engine))
+    return f'<p class="sentence{" problem" if is_problem else ""}" role="status">{text}</p>'
+
+
+def _where(job: Job, *, has_engine: bool) -> str:
+    """Where the job is, in words."""
+    match job.state:
+        case JobState.QUEUED:
+            return words.WAITING_TURN if has_engine else words.WAITING_FOR_ENGINE
+        case JobState.RUNNING:
+            return _running_sentence(job)
+        case JobState.DONE:
+            return words.DONE.format(seconds=f"{(job.finished_at or 0) - (job.started_at or 0):.1f}")
+        case JobState.CANCELLED:
+            return words.CANCELLED
+        case JobState.FAILED:
+            return job.error or words.FAILED
+
+
+def _running_sentence(job: Job) -> str:
+    if job.is_cancel_requested:
+        return words.CANCELLING
+    match job.phase:
+        case Phase.ENCODE:
+            now = words.ENCODING
+        case Phase.DENOISE:
+            now = words.DENOISING.format(step=job.step, steps=job.request.steps)
+        case Phase.DECODE:
+            now = words.DECODING
+        case None:
+            now = words.WAITING_TURN
+    return f"{now} {words.RESTARTED}" if job.attempt > 1 else now
+
+
+def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:
+    parts = []
+    open_jobs = [job for job in batch if not job.state.is_end]
+    if open_jobs:
+        ids = ",".join(str(job.id) for job in open_jobs)
+        parts.append(button(words.CANCEL, "cancel", keys=words.CANCEL_KEYS, jobs=ids))
+    if focus.state is JobState.DONE and is_on_disk:
+        name = escape(focus.image or "")
+        parts.append(f'<a class="quiet" href="{picture_url(focus)}" download="{name}">{words.DOWNLOAD}</a>')
+    if focus.state.is_end:
+        parts.append(button(words.REUSE_SETTINGS, "reuse", job=focus.id))
+        parts.append(button(words.REUSE_SEED, "seed", job=focus.id))
+    return f'<div class="actions">{"".join(parts)}</div>'
+
+
+def _caption(job: Job) -> str:
+    request = job.request
+    style = [request.style] if request.style is not None else []
+    guidance = f"guidance {request.guidance_scale:g}" if request.is_guided else "no guidance"
+    settings = [
+        *style,
+        words.size_label(request.width, request.height),
+        f"{request.steps} steps",
+        guidance,
+        str(request.scheduler),
+        str(request.precision),
+        f"seed {request.seed}",
+    ]
+    details = "".join(f"<li>{escape(text)}</li>" for text in settings)
+    said = f'<p class="said">{escape(request.prompt)}</p>'
+    return f'<div class="caption">{said}<ul class="details">{details}</ul></div>'

@@ -1,0 +1,96 @@
+"""Our own addresses beside Gradio's: the live state, pictures as they are on disk, fonts, health.
+
+A file name in an address is used only if it is one plain name of the kind that the worker writes and lies directly in
+its folder; anything else is 404. Pictures are sent byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pixart_ui.settings import Settings
+from pixart_ui.ui import theme
+from pixart_ui.ui.live import Live
+
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(?:png|jpg|jpeg|webp)")
+MAX_KEY_CHARS = 64
+THUMBNAIL_SIDE = 192
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+NEVER = {"Cache-Control": "no-store"}
+
+
+def routes(settings: Settings, live: Live) -> list[BaseRoute]:
+    return [
+        Route("/healthz", _healthz),
+        Route("/live", _live(live)),
+        Route("/pictures/{name}", _files(settings.images_dir)),
+        Route("/previews/{name}", _files(settings.previews_dir)),
+        Route("/thumbnails/{name}", _thumbnails(settings.images_dir, settings.temp_dir / "thumbnails")),
+        Mount("/look", StaticFiles(directory=theme.ASSETS)),
+    ]
+
+
+def file_named(folder: Path, name: str) -> Path | None:
+    """The file of that name in the folder; None where there is none or the name is not one of ours."""
+    if FILE_NAME.fullmatch(name) is None:
+        return None
+    path = folder / name
+    return path if path.is_file() and not path.is_symlink() else None
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok", headers=NEVER)
+
+
+def _live(live: Live) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        mark, batch, focus = (request.query_params.get(key, "")[:MAX_KEY_CHARS] for key in ("mark", "batch", "job"))
+        snapshot = live.snapshot(mark, batch, focus)
+        if snapshot is None:
+            return Response(status_code=204, headers=NEVER)
+        return JSONResponse(snapshot.as_json(), headers=NEVER)
+
+    return answer
+
+
+def _files(folder: Path) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        path = file_named(folder, request.path_params["name"])
+        return FileResponse(path, headers=FOREVER) if path is not None else _not_found()
+
+    return answer
+
+
+def _thumbnails(folder: Path, cache: Path) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        path = file_named(folder, request.path_params["name"])
+        if path is None:
+            return _not_found()
+        thumbnail = cache / f"{path.stem}.webp"
+        if not thumbnail.is_file() or thumbnail.stat().st_mtime < path.stat().st_mtime:
+            _make_thumbnail(path, thumbnail)
+        return FileResponse(thumbnail, headers=FOREVER)
+
+    return answer
+
+
+def _make_thumbnail(picture: Path, thumbnail: Path) -> None:
+    """Written aside and renamed: two pages may ask at once."""
+    thumbnail.parent.mkdir(parents=True, exist_ok=True)
+    aside = thumbnail.with_name(f".{thumbnail.name}.{id(picture)}.part")
+    with Image.open(picture, formats=["PNG"]) as image:
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        image.convert("RGB").save(aside, "WEBP", quality=85)
+    aside.replace(thumbnail)
+
+
+def _not_found() -> Response:
+    return PlainTextResponse("Not found", status_code=404, headers=NEVER)

@@ -1,0 +1,150 @@
+"""Every word of the page, in one place.
+
+Short, plain, the terms of the glossary. Text here is ours and safe in HTML; what people type is escaped where it is
+put into HTML, never here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pixart_ui.request import Precision
+
+TITLE = "PixArt UI"
+
+# The form
+PROMPT = "Prompt"
+PROMPT_HINT = "What should the picture show?"
+NEGATIVE_PROMPT = "Negative prompt"
+NEGATIVE_PROMPT_HINT = "What it should not show"
+STYLE = "Style"
+NO_STYLE = "None"
+SHAPE = "Shape"
+PRECISION = "Text encoder precision"
+SEED = "Seed"
+SEED_HINT = "random"
+LOCK_SEED = "Keep"
+RANDOM_SEED = "Random"
+NUM_IMAGES = "Images"
+ADVANCED = "Advanced"
+STEPS = "Steps"
+GUIDANCE = "Guidance"
+GUIDANCE_INFO = "How closely the picture follows the prompt; 1 or less turns guidance off"
+SCHEDULER = "Scheduler"
+SIZE = "Working size"
+NUMERICS = "Numerics"
+NUMERICS_INFO = "fast trims padding and picks the device's kernels; exact equals stock diffusers bit for bit"
+CHECKPOINT = "Checkpoint"
+GENERATE = "Generate"
+GENERATE_KEYS = "Ctrl + Enter"
+MORE_CHECKPOINTS = "Larger checkpoints"
+MORE_CHECKPOINTS_INTRO = "Published by the PixArt team. Run the command once, then choose the checkpoint above."
+
+# Names with height over width, in the order of the little frames in page.css.
+SHAPES: Sequence[tuple[str, float]] = (
+    ("Square", 1.0),
+    ("Landscape", 2 / 3),
+    ("Portrait", 3 / 2),
+    ("Wide", 9 / 16),
+    ("Tall", 16 / 9),
+)
+
+PRECISION_LABELS: Mapping[Precision, str] = {
+    Precision.FP16: "fp16",
+    Precision.BF16: "bf16",
+    Precision.INT8: "8-bit",
+    Precision.NF4: "4-bit nf4",
+    Precision.FP4: "4-bit fp4",
+}
+# The weights of T5-XXL as each precision stores them (`wo` stays in fp32 beside fp16).
+PRECISION_COSTS: Mapping[Precision, str] = {
+    Precision.FP16: "11.5 GB",
+    Precision.BF16: "9.5 GB",
+    Precision.INT8: "7.9 GB",
+    Precision.NF4: "6.3 GB",
+    Precision.FP4: "6.3 GB",
+}
+PRECISION_EFFECTS: Mapping[Precision, str] = {
+    Precision.FP16: "Best quality: the text encoder in 16 bits, on the device for its phase only.",
+    Precision.BF16: "16 bits with a wider range and fewer digits; 2 GB less than fp16.",
+    Precision.INT8: "3.6 GB less than fp16 to read and keep; pictures differ a little.",
+    Precision.NF4: "5.2 GB less than fp16 to read and keep; pictures differ slightly more than with 8 bits.",
+    Precision.FP4: "As small as nf4, with evenly spaced numbers; pictures differ most.",
+}
+PRECISION_TINY = "PixArt-Tiny fits anywhere: the choice shows its effect on the picture, it hardly saves memory."
+
+# The header
+THEME_SWITCH = "Switch between light and dark"
+MEMORY_FREE = "{free} of {total} GiB free"
+ENGINE_STARTING = "Starting the engine…"
+ENGINE_READY = "Ready"
+QUEUE_RUNNING = "▶ {step}/{steps}"
+QUEUE_WAITING = "{count} waiting"
+
+# The stage
+EMPTY_TITLE = "Say what you would like to see"
+EMPTY_TEXT = "Choose one of these to begin, or write your own and press Generate."
+EXAMPLES = "Examples"
+EXAMPLES_TINY: Sequence[str] = (
+    "a red circle above a blue square at sunset",
+    "a yellow moon above a purple house at night",
+    "a green tree to the left of a small red house in the snow",
+    "a blue boat by the sea at dawn, watercolour",
+    "a pink heart to the right of a yellow star, neon",
+    "an orange sun above a purple mountain, pixel art",
+)
+EXAMPLES_LARGE: Sequence[str] = (
+    "a small red lighthouse on a cliff, morning fog, long exposure",
+    "a fox asleep in a library, warm lamplight, oil painting",
+    "a glass greenhouse on the moon, wide shot, volumetric light",
+    "macro photograph of a dew drop on a fern, shallow depth of field",
+    "a paper boat on a rainy street, reflections, cinematic",
+    "an old clockmaker at his bench, portrait, soft window light",
+)
+PHASES: Mapping[str, str] = {"encode": "Encode", "denoise": "Denoise", "decode": "Decode"}
+WAITING_FOR_ENGINE = "Waiting for the engine to start…"
+WAITING_TURN = "Waiting for its turn."
+ENCODING = "Encoding the prompt."
+DENOISING = "Step {step} of {steps}."
+DECODING = "Turning latents into pixels."
+RESTARTED = "The engine was restarted; this picture is made again."
+CANCELLING = "Cancelling after this step…"
+CANCELLED = "Cancelled. Nothing was saved."
+DONE = "Done in {seconds} s"
+FAILED = "This picture could not be made."
+FILE_GONE = "This picture's file is no longer on disk."
+PREVIEW_ALT = "Preview: {prompt}"
+CANCEL = "Cancel"
+CANCEL_KEYS = "Esc"
+REUSE_SETTINGS = "Reuse settings"
+REUSE_SEED = "Reuse seed"
+DOWNLOAD = "Download PNG"
+RECENT = "Recent"
+RECENT_EMPTY = "Your pictures collect here."
+TILES = "Pictures of this request"
+SHOW_PICTURE = "Show: {prompt}"
+
+# Messages
+REUSED_SETTINGS = "The settings of that picture are in the form."
+REUSED_SEED = "Seed {seed} is kept for the next pictures."
+ALREADY_OVER = "Nothing is running that could be cancelled."
+UNKNOWN_JOB = "That picture is no longer in the journal: choose another one."
+BROKEN = "Something went wrong inside the app ({kind}): the details are in its terminal; try again."
+CONNECTION_LOST = "The app does not answer. Your prompt is kept; this page goes on as soon as it is back."
+
+# What script needs to say
+SCRIPT_WORDS: Mapping[str, str] = {"lost": CONNECTION_LOST, "title": TITLE}
+
+
+def size_label(width: int, height: int) -> str:
+    return f"{width} × {height}"
+
+
+def title(running: tuple[int, int] | None, waiting: int) -> str:
+    """What the browser's tab says."""
+    state = []
+    if running is not None:
+        state.append(QUEUE_RUNNING.format(step=running[0], steps=running[1]))
+    if waiting:
+        state.append(QUEUE_WAITING.format(count=waiting))
+    return f"{' · '.join(state)} – {TITLE}" if state else TITLE
