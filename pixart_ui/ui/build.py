@@ -5,6 +5,7 @@ Gradio's own queue is not used for work: its events end with the page that sent 
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from typing import Any
@@ -37,6 +38,8 @@ def build(services: Services, supervisor: EngineWatch) -> gr.Blocks:
 def serve(services: Services, supervisor: EngineWatch) -> None:
     """Serve the page until Ctrl+C or SIGTERM. Raises InputError where the port is taken."""
     settings = services.settings
+    # Gradio has no other setting for where it keeps its copies of files.
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services, supervisor)
     page.launch(**_launch_settings(settings, live))
