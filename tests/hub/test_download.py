@@ -15,7 +15,7 @@ import pytest
 
 from pixart_ui.errors import CheckpointError, DownloadError
 from pixart_ui.hub import DownloadProgress, Hub
-from tests.hub.parts import MAIN, SIBLING, SMALL, checkpoint, component_files, pickled, repository
+from tests.hub.parts import MAIN, SIBLING, SMALL, checkpoint, component_files, flip, pickled, repository
 from tests.hub.server import FakeHub
 
 PAINTER = checkpoint()
@@ -289,9 +289,7 @@ def test_wrong_content_is_thrown_away(hub: Hub, server: FakeHub, name: str) -> N
 
 def test_a_damaged_file_is_fetched_again_and_nothing_else(hub: Hub, server: FakeHub) -> None:
     path = hub.download(PAINTER).folders["vae"] / "diffusion_pytorch_model.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
+    flip(path)
     server.requests.clear()
 
     hub.download(PAINTER)
