@@ -26,10 +26,19 @@
       if (now.nodeType !== node.nodeType || now.nodeName !== node.nodeName) { old.replaceChild(node, now); return; }
       if (now.nodeType === Node.TEXT_NODE) { if (now.data !== node.data) now.data = node.data; return; }
       for (const { name } of [...now.attributes]) if (!node.hasAttribute(name)) now.removeAttribute(name);
-      for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+      for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) change(now, name, value);
       morph(now, node);
     });
     olds.slice(news.length).forEach((node) => node.remove());
+  }
+
+  // A picture is replaced when the next one is there, so that nothing is ever blank in between.
+  function change(element, name, value) {
+    if (element.nodeName !== "IMG" || name !== "src") { element.setAttribute(name, value); return; }
+    element.pending = value;
+    const next = new Image();
+    next.onload = () => { if (element.pending === value) element.setAttribute("src", value); };
+    next.src = value;
   }
 
   // Style rules are confined to Gradio's container, so marks stand on an element inside it.

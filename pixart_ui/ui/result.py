@@ -37,7 +37,7 @@ def is_at_work(job: Job) -> bool:
 
 def nothing_yet() -> str:
     """What stands there until the page has asked for the first time: as tall as what follows."""
-    return '<div class="picture"><figure class="frame"><div class="blank"></div></figure></div>'
+    return '<div class="picture"><figure class="frame"><a><span class="blank"></span></a></figure></div>'
 
 
 def empty_stage(examples: Sequence[str]) -> str:
@@ -73,16 +73,17 @@ def strip(jobs: Sequence[Job], focus: Job | None) -> str:
 def _frame(job: Job, *, is_on_disk: bool) -> str:
     request = job.request
     size = f'width="{request.width}" height="{request.height}"'
+    link = ""
     if job.state is JobState.DONE and is_on_disk:
-        url = picture_url(job)
-        image = f'<img src="{url}" alt="{escape(request.prompt)}" class="final" {size}>'
-        inner = f'<a href="{url}" target="_blank" rel="noopener">{image}</a>'
+        link = f' href="{picture_url(job)}" target="_blank" rel="noopener"'
+        inner = f'<img src="{picture_url(job)}" alt="{escape(request.prompt)}" class="final" {size}>'
     elif job.state is JobState.RUNNING and job.preview:
         alt = escape(words.PREVIEW_ALT.format(prompt=request.prompt))
         inner = f'<img src="{preview_url(job)}" alt="{alt}" class="preview" {size}>'
     else:
-        inner = '<div class="blank"></div>'
-    return f'<figure class="frame" style="--w:{request.width};--h:{request.height}">{inner}</figure>'
+        inner = '<span class="blank"></span>'
+    style = f"--w:{request.width};--h:{request.height}"
+    return f'<figure class="frame" style="{style}"><a{link}>{inner}</a></figure>'
 
 
 def _tiles(focus: Job, batch: Sequence[Job]) -> str:
@@ -122,8 +123,7 @@ def _phase(job: Job, phase: Phase) -> str:
     state = _phase_state(job, phase)
     part = _part(job) if phase is Phase.DENOISE else 1.0
     steps = f"{job.step}/{job.request.steps}" if phase is Phase.DENOISE and state == "now" else ""
-    seconds = phase_seconds(job).get(phase)
-    number = f"{seconds:.1f} s" if seconds is not None else steps
+    number = measured(job, phase) or steps
     filled = part if state == "now" else float(state == "done")
     return (
         f'<li data-phase="{phase}" data-is="{state}" style="--part:{filled:.3f}">'
@@ -141,10 +141,12 @@ def _phase_state(job: Job, phase: Phase) -> str:
     return "done" if this < now else "now" if this == now else "ahead"
 
 
-def phase_seconds(job: Job) -> dict[Phase, float]:
-    """Seconds by phase, from what the finished picture carries."""
-    measured = job.facts.get("measurements", {}) if job.facts is not None else {}
-    return {phase: float(measured[phase]["seconds"]) for phase in Phase if phase in measured}
+def measured(job: Job, phase: Phase) -> str:
+    """What a phase took, from what the finished picture carries; empty where that says nothing."""
+    measurement = (job.facts or {}).get("measurements", {}).get(phase)
+    if measurement is None:
+        return ""
+    return words.CACHED if measurement.get("is_cached") else words.SECONDS.format(seconds=measurement["seconds"])
 
 
 def _sentence(job: Job, *, is_on_disk: bool, has_engine: bool) -> str:
@@ -161,7 +163,7 @@ def _where(job: Job, *, has_engine: bool) -> str:
         case JobState.RUNNING:
             return _running_sentence(job)
         case JobState.DONE:
-            return words.DONE.format(seconds=f"{(job.finished_at or 0) - (job.started_at or 0):.1f}")
+            return words.DONE.format(seconds=(job.finished_at or 0) - (job.started_at or 0))
         case JobState.CANCELLED:
             return words.CANCELLED
         case JobState.FAILED:

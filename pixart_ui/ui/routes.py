@@ -31,8 +31,8 @@ def routes(settings: Settings, live: Live) -> list[BaseRoute]:
     return [
         Route("/healthz", _healthz),
         Route("/live", _live(live)),
-        Route("/pictures/{name}", _files(settings.images_dir)),
-        Route("/previews/{name}", _files(settings.previews_dir)),
+        Route("/pictures/{name}", _pictures(settings.images_dir)),
+        Route("/previews/{name}", _previews(settings.previews_dir)),
         Route("/thumbnails/{name}", _thumbnails(settings.images_dir, settings.temp_dir / "thumbnails")),
         Mount("/look", StaticFiles(directory=theme.ASSETS)),
     ]
@@ -61,10 +61,29 @@ def _live(live: Live) -> Callable[[Request], Response]:
     return answer
 
 
-def _files(folder: Path) -> Callable[[Request], Response]:
+def _pictures(folder: Path) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         path = file_named(folder, request.path_params["name"])
         return FileResponse(path, headers=FOREVER) if path is not None else _not_found()
+
+    return answer
+
+
+def _previews(folder: Path) -> Callable[[Request], Response]:
+    """Previews are replaced and removed at any moment: sent from memory, and nothing (204) for one that is gone."""
+
+    def answer(request: Request) -> Response:
+        name = request.path_params["name"]
+        if FILE_NAME.fullmatch(name) is None:
+            return _not_found()
+        path = file_named(folder, name)
+        try:
+            content = path.read_bytes() if path is not None else b""
+        except FileNotFoundError:
+            content = b""
+        if not content:
+            return Response(status_code=204, headers=NEVER)
+        return Response(content, headers=FOREVER, media_type="image/jpeg")
 
     return answer
 
