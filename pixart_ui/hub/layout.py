@@ -33,13 +33,15 @@ _WEIGHTS = re.compile(
 class Needed:
     """The files that make a component work. `missing` names the first one that is not there, in words.
 
-    `defining` are the files that decide the component's output and therefore its hash.
+    `defining` are the files that decide the component's output and therefore its hash. `variant` is the word that
+    diffusers and transformers must be given to load them, if they are not the plain ones.
     """
 
     files: tuple[str, ...]
     defining: tuple[str, ...]
     index: str | None = None
     missing: str | None = None
+    variant: str | None = None
 
     @property
     def is_pickled(self) -> bool:
@@ -73,7 +75,7 @@ def _model(names: Collection[str]) -> Needed:
     if CONFIG not in names:
         missing = CONFIG
     around = tuple(name for name in (CONFIG, index) if name is not None and name in names)
-    return Needed(around + files, files, index, missing)
+    return Needed(around + files, files, index, missing, best.variant or None)
 
 
 @dataclass(frozen=True, order=True)

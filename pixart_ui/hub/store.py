@@ -8,7 +8,7 @@ What was fetched stays at its commit: nothing here moves to a newer one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pixart_ui.catalog import COMPONENTS, Checkpoint, Component
@@ -23,11 +23,16 @@ from pixart_ui.hub.records import FileRecord, Records
 
 @dataclass(frozen=True)
 class Located:
-    """`folders` holds each component's own folder; `revisions` the commit of each repository, none for local ones."""
+    """Where a checkpoint is. `revisions` is the commit of each repository, empty for a local folder.
+
+    `checkpoint.pickled` names the components whose files here are pickled, whatever was asked for; `variants` the word
+    to load a component with, for those that are there only as a variant such as `fp16`.
+    """
 
     checkpoint: Checkpoint
     folders: Mapping[Component, Path]
     revisions: Mapping[str, str]
+    variants: Mapping[Component, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ class Hub:
         problem = next(self._visible_problems(checkpoint, parts), None)
         if problem is not None:
             raise CheckpointError(problem.message)
-        return Located(checkpoint, {part.component: part.folder for part in parts}, revisions)
+        return Located(
+            replace(checkpoint, pickled=tuple(part.component for part in parts if part.need.is_pickled)),
+            {part.component: part.folder for part in parts},
+            revisions,
+            {part.component: part.need.variant for part in parts if part.need.variant is not None},
+        )
 
     def is_available(self, checkpoint: Checkpoint) -> bool:
         try:

@@ -38,6 +38,7 @@ def test_exactly_one_set_of_weights_is_chosen(names: set[str], chosen: set[str])
 
     assert set(need.files) == {"config.json", *chosen}
     assert need.missing is None
+    assert (need.variant == "fp16") == any("fp16" in name for name in chosen)
     assert need.is_pickled == any(name.endswith(".bin") for name in chosen)
 
 

@@ -122,6 +122,21 @@ def test_each_damage_is_found_and_said(
     assert [problem.message for problem in local_hub.verify(local)] == [message]
 
 
+def test_weights_that_are_there_only_as_a_variant_name_it(local_hub: Hub, local: Checkpoint, folder: Path) -> None:
+    assert local_hub.locate(local).variants == {}
+    (folder / WEIGHTS).unlink()
+
+    assert local_hub.locate(local).variants == {"transformer": "fp16"}
+
+
+def test_weights_that_are_there_only_pickled_are_named(local_hub: Hub, local: Checkpoint, folder: Path) -> None:
+    assert local_hub.locate(local).checkpoint.pickled == ()
+    for path in (folder / "transformer").glob("*.safetensors"):
+        path.unlink()
+
+    assert local_hub.locate(local).checkpoint.pickled == ("transformer",)
+
+
 def test_a_missing_component_folder_is_said(local_hub: Hub, local: Checkpoint, folder: Path) -> None:
     (folder / "scheduler").rename(folder / "other")
 
