@@ -25,13 +25,13 @@ TEMP_KEPT_SECONDS = 24 * 3600
 MAX_UPLOAD = "16mb"
 
 
-def build(services: Services, supervisor: EngineWatch) -> gr.Blocks:
+def build(services: Services) -> gr.Blocks:
     """The page, not yet served."""
     with gr.Blocks(
         title=words.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, TEMP_KEPT_SECONDS)
     ) as page:
         checkpoint = build_header(services)
-        build_single(services, checkpoint)
+        build_single(services, page, checkpoint)
     return page
 
 
@@ -41,7 +41,7 @@ def serve(services: Services, supervisor: EngineWatch) -> None:
     # Gradio has no other setting for where it keeps its copies of files.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
-    page = build(services, supervisor)
+    page = build(services)
     page.launch(**_launch_settings(settings, live))
     print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
     try:

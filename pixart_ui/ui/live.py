@@ -81,12 +81,13 @@ class Live:
         )
 
     def _shown(self, batch: str, running: Sequence[Job], recent: Sequence[Job]) -> Sequence[Job]:
-        """The pictures of one request: the page's own, else the one being made, else the last one."""
+        """The pictures of one request: the page's own, else the one being made or next, else the last one."""
         own = self._services.journal.jobs(batch=batch, newest_first=False) if batch else ()
         if own:
             return own
-        newest = running[0] if running else recent[0] if recent else None
-        return self._services.journal.jobs(batch=newest.batch, newest_first=False) if newest is not None else ()
+        waiting = self._services.journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1)
+        first = next(iter((*running, *waiting, *recent)), None)
+        return self._services.journal.jobs(batch=first.batch, newest_first=False) if first is not None else ()
 
     def _stage(self, job: Job | None, shown: Sequence[Job], *, has_engine: bool, trouble: str | None) -> str:
         if job is None:

@@ -13,7 +13,7 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, timer: 0, isLost: false, polls: 0,
+    isBusy: false, timer: 0, lost: "", polls: 0,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
@@ -71,11 +71,14 @@
     mark("busy", answer.is_busy);
   }
 
-  function lost(isLost) {
-    if (isLost === state.isLost) return;
-    state.isLost = isLost;
-    if (isLost) show("engine", '<span class="device" data-is="trouble">' + words.lost + "</span>");
-    else state.mark = "";
+  function lost(why) {
+    if (why === state.lost) return;
+    state.lost = why;
+    state.mark = "";
+    const line = document.createElement("span");
+    Object.assign(line, { className: "device", textContent: why });
+    line.dataset.is = "trouble";
+    if (why) show("engine", line.outerHTML);
   }
 
   async function poll() {
@@ -86,10 +89,10 @@
       const query = new URLSearchParams({ mark: state.mark, batch: state.batch, job: state.job });
       const answer = await fetch("/live?" + query, { cache: "no-store" });
       if (turn !== state.polls) return;
-      lost(!answer.ok);
+      lost(answer.ok ? "" : answer.status === 503 ? await answer.text() : words.lost);
       if (answer.status === 200) paint(await answer.json());
     } catch (error) {
-      if (turn === state.polls) lost(true);
+      if (turn === state.polls) lost(words.lost);
     }
     if (turn === state.polls) state.timer = setTimeout(poll, state.isBusy ? 400 : 900);
   }

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pixart_ui.errors import PixArtError
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme
 from pixart_ui.ui.live import Live
@@ -53,7 +54,10 @@ async def _healthz(_: Request) -> Response:
 def _live(live: Live) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         mark, batch, focus = (request.query_params.get(key, "")[:MAX_KEY_CHARS] for key in ("mark", "batch", "job"))
-        snapshot = live.snapshot(mark, batch, focus)
+        try:
+            snapshot = live.snapshot(mark, batch, focus)
+        except PixArtError as error:
+            return PlainTextResponse(error.message, status_code=503, headers=NEVER)
         if snapshot is None:
             return Response(status_code=204, headers=NEVER)
         return JSONResponse(snapshot.as_json(), headers=NEVER)

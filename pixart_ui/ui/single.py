@@ -36,13 +36,13 @@ class Controls:
     reuse_seed: gr.Button
 
 
-def build_single(services: Services, checkpoint: gr.Dropdown) -> None:
+def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -> None:
     first = offer(services, services.default_checkpoint())
     with gr.Row(elem_id="workplace"):
         with gr.Column(elem_id="left", min_width=280):
             form = build_form(first, checkpoint)
             with gr.Accordion(words.MORE_CHECKPOINTS, open=False, elem_id="larger"):
-                gr.HTML(header.larger_checkpoints(services))
+                larger = gr.HTML(header.larger_checkpoints(services))
             with gr.Column(elem_id="go"):
                 message = gr.HTML(fragments.no_message(), elem_id="message")
                 generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
@@ -52,6 +52,12 @@ def build_single(services: Services, checkpoint: gr.Dropdown) -> None:
     controls = Controls(generate, message, *_hidden())
     wire_form(form)
     _wire(services, form, controls)
+    # A checkpoint may have been fetched since the page was put together.
+    page.load(
+        lambda: (gr.update(choices=header.usable_checkpoints(services)), header.larger_checkpoints(services)),
+        outputs=[checkpoint, larger],
+        **QUIET,
+    )
 
 
 def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button]:

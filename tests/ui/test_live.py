@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from html import escape
+
+import pytest
+
+from pixart_ui.events import Phase
+from pixart_ui.services import Services
+from pixart_ui.ui import words
+from pixart_ui.ui.live import Live, Snapshot
+from tests.ui.conftest import finish, start, submit
+
+ATTACK = "<img src=x onerror=alert(1)>\"'</button><script>alert(2)</script>"
+
+
+class Watch:
+    def __init__(self, sentence: str | None = None) -> None:
+        self.sentence = sentence
+
+    def status(self) -> str | None:
+        return self.sentence
+
+
+@pytest.fixture
+def live(services: Services) -> Live:
+    return Live(services, Watch(), ("an example",))
+
+
+def snapshot(live: Live, mark: str = "", batch: str = "", focus: str = "") -> Snapshot:
+    shown = live.snapshot(mark, batch, focus)
+    assert shown is not None
+    return shown
+
+
+def test_an_empty_journal_teaches(live: Live) -> None:
+    shown = snapshot(live)
+    assert words.EMPTY_TITLE in shown.stage
+    assert 'data-prompt="an example"' in shown.stage
+    assert words.ENGINE_STARTING in shown.engine
+    assert not shown.is_busy
+
+
+def test_nothing_is_sent_twice(services: Services, live: Live) -> None:
+    first = snapshot(live)
+    assert live.snapshot(first.mark, "", "") is None
+    submit(services)
+    assert live.snapshot(first.mark, "", "") is not None
+
+
+def test_another_picture_in_view_is_another_state(services: Services, live: Live) -> None:
+    (job,) = submit(services)
+    first = snapshot(live)
+    assert live.snapshot(first.mark, job.batch, "") is not None
+
+
+def test_a_step_shows_in_stage_header_and_title(services: Services, live: Live) -> None:
+    (job,) = submit(services, steps=20)
+    start(services, job, step=7)
+    shown = snapshot(live)
+    assert "7/20" in shown.stage
+    assert "7/20" in shown.engine
+    assert "7/20" in shown.title
+    assert shown.is_busy
+
+
+def test_a_page_sees_its_own_request_even_while_another_runs(services: Services, live: Live) -> None:
+    (mine,) = submit(services, "my picture")
+    (theirs,) = submit(services, "their picture")
+    start(services, theirs)
+    assert "my picture" in snapshot(live, batch=mine.batch).stage
+    assert "their picture" in snapshot(live).stage
+
+
+def test_a_page_without_one_sees_the_last_picture(services: Services, live: Live) -> None:
+    (job,) = submit(services, "the last one")
+    done = finish(services, start(services, job))
+    shown = snapshot(live, batch="gone")
+    assert f"/pictures/{done.image}" in shown.stage
+    assert f'download="{done.image}"' in shown.stage
+    assert f"/thumbnails/{done.image}" in shown.strip
+    assert "0.2 s" in shown.stage
+
+
+def test_of_several_pictures_the_one_at_work_is_in_focus(services: Services, live: Live) -> None:
+    first, second, _ = submit(services, num_images=3, seed=1)
+    finish(services, start(services, first))
+    start(services, second)
+    shown = snapshot(live, batch=first.batch)
+    assert f'data-state="running" data-job="{second.id}"' in shown.stage
+    assert shown.stage.count('data-act="show"') == 3
+    chosen = snapshot(live, batch=first.batch, focus=str(first.id))
+    assert f'data-state="done" data-job="{first.id}"' in chosen.stage
+
+
+def test_only_the_picture_at_work_counts_as_running(services: Services, live: Live) -> None:
+    jobs = submit(services, num_images=3)
+    for job in services.journal.claim("worker", lease_seconds=60, limit=3):
+        step = 5 if job.id == jobs[0].id else 0
+        services.journal.progress(job, phase=Phase.DENOISE if step else None, step=step, preview=None)
+    assert "2 waiting" in snapshot(live).engine
+
+
+def test_a_cancelled_and_a_failed_picture_say_so(services: Services, live: Live) -> None:
+    cancelled, failed = submit(services, num_images=2)
+    services.journal.cancel([cancelled.id])
+    services.journal.fail(start(services, failed), "The device is gone: <b>plug it in</b>.")
+    assert words.CANCELLED in snapshot(live, batch=cancelled.batch, focus=str(cancelled.id)).stage
+    stage = snapshot(live, batch=failed.batch, focus=str(failed.id)).stage
+    assert "The device is gone: &lt;b&gt;plug it in&lt;/b&gt;." in stage
+
+
+def test_a_restart_is_told(services: Services, live: Live) -> None:
+    (job,) = submit(services)
+    start(services, job)
+    services.journal.give_back("worker")
+    assert words.RESTARTED not in snapshot(live).stage
+    start(services, job)
+    assert words.RESTARTED in snapshot(live).stage
+
+
+def test_why_no_worker_can_run_is_told(services: Services) -> None:
+    submit(services)
+    shown = snapshot(Live(services, Watch("Device cuda <was> asked for."), ()))
+    assert "Device cuda &lt;was&gt; asked for." in shown.engine
+    assert "Device cuda &lt;was&gt; asked for." in shown.stage
+
+
+def test_a_picture_whose_file_is_gone_says_so(services: Services, live: Live) -> None:
+    (job,) = submit(services)
+    done = finish(services, start(services, job))
+    (services.settings.images_dir / str(done.image)).unlink()
+    shown = snapshot(live)
+    assert escape(words.FILE_GONE) in shown.stage
+    assert "/pictures/" not in shown.stage
+
+
+@pytest.mark.parametrize("end", ["queued", "running", "done", "failed"])
+def test_a_prompt_is_inert_in_every_state(services: Services, live: Live, end: str) -> None:
+    (job,) = submit(services, ATTACK, negative_prompt=ATTACK)
+    if end != "queued":
+        job = start(services, job)
+    if end == "done":
+        finish(services, job)
+    if end == "failed":
+        services.journal.fail(job, ATTACK)
+    shown = snapshot(live, batch=job.batch)
+    for html in (shown.stage, shown.strip, shown.engine):
+        assert "<img src=x" not in html
+        assert "<script" not in html
+
+
+def test_a_worker_shows_its_device_and_memory(services: Services, live: Live) -> None:
+    info = {"name": ATTACK, "memory_free_bytes": 4 * 2**30, "memory_total_bytes": 6 * 2**30}
+    services.journal.register_worker("worker", device="cuda:0", pid=1, info=info)
+    shown = snapshot(live)
+    assert "4.0 of 6.0 GiB free" in shown.engine
+    assert words.ENGINE_READY in shown.engine
+    assert "<img" not in shown.engine
+
+
+def test_a_picture_that_waits_shows_before_older_ones(services: Services, live: Live) -> None:
+    (old,) = submit(services, "an older picture")
+    finish(services, start(services, old))
+    submit(services, "the next picture")
+    assert "the next picture" in snapshot(live).stage
