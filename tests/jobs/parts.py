@@ -1,0 +1,82 @@
+"""Requests, and an engine that draws a plain picture: a real one for the worker's loop, which knows no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from pixart_ui.events import (
+    Event,
+    ImageFailed,
+    ImageReady,
+    Phase,
+    PhaseFinished,
+    PhaseMeasurement,
+    PhaseStarted,
+    StepDone,
+)
+from pixart_ui.request import ResolvedRequest
+
+NUM_STEPS = 4
+
+
+def request(seed: int = 0, **changes: Any) -> ResolvedRequest:
+    return ResolvedRequest.parse(
+        {
+            "prompt": "a red circle",
+            "negative_prompt": "",
+            "style": None,
+            "full_prompt": "a red circle",
+            "full_negative_prompt": "",
+            "checkpoint": "tiny",
+            "family": "sigma",
+            "precision": "fp16",
+            "numerics": "fast",
+            "width": 256,
+            "height": 256,
+            "bin_width": 256,
+            "bin_height": 256,
+            "steps": NUM_STEPS,
+            "guidance_scale": 4.5,
+            "scheduler": "dpm++",
+            "seed": seed,
+            "timesteps": None,
+            "max_tokens": 300,
+            "clean_caption": True,
+        }
+        | changes
+    )
+
+
+@dataclass
+class PlainEngine:
+    """Draws a grey square whose shade is the seed. `on_step(index, step)` runs inside each step; `groups` records."""
+
+    on_step: Callable[[int, int], None] = lambda index, step: None
+    device_id: str = "cpu"
+    groups: list[list[int]] = field(default_factory=list)
+
+    def info(self) -> dict[str, Any]:
+        return {"name": "Plain", "memory_free_bytes": 1 << 30, "memory_total_bytes": 2 << 30}
+
+    def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+        self.groups.append([request.seed for request in requests])
+        yield PhaseStarted(Phase.ENCODE)
+        yield PhaseFinished(PhaseMeasurement(Phase.ENCODE, 0.0))
+        for index, asked in enumerate(requests):
+            yield from self._draw(index, asked, is_cancelled)
+
+    def _draw(self, index: int, asked: ResolvedRequest, is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+        yield PhaseStarted(Phase.DENOISE, index)
+        shade = Image.new("RGB", (8, 8), (asked.seed % 256,) * 3)
+        for step in range(1, asked.steps + 1):
+            self.on_step(index, step)
+            if is_cancelled(index):
+                yield ImageFailed(index, "Cancelled.", is_cancelled=True)
+                return
+            yield StepDone(index, step, asked.steps, shade)
+        yield PhaseStarted(Phase.DECODE, index)
+        yield ImageReady(index, shade.resize((asked.width, asked.height)), {"versions": {"plain": "1"}})

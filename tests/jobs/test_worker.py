@@ -1,0 +1,242 @@
+"""The worker's loop: what the engine says becomes rows and files, and no job takes another with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pixart_ui.errors import CheckpointError, WorkerError
+from pixart_ui.events import Event, Phase
+from pixart_ui.gallery import images
+from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.worker import Worker, image_name
+from pixart_ui.request import ResolvedRequest
+from pixart_ui.settings import Settings
+from tests.jobs.parts import NUM_STEPS, PlainEngine, request
+
+
+def serve(settings: Settings, journal: Journal, engine: PlainEngine, jobs: Sequence[Job], **options: Any) -> list[Job]:
+    """Run a worker until those jobs have ended."""
+    Worker(settings, journal, engine, name="one", **options).serve(threading.Event(), only=[job.id for job in jobs])
+    return [journal.job(job.id) for job in jobs]
+
+
+def test_a_job_becomes_a_picture_that_knows_its_request(settings: Settings, journal: Journal) -> None:
+    (job,) = serve(settings, journal, PlainEngine(), journal.submit([request(77)], "local"))
+    assert job.state is JobState.DONE
+    assert job.image == image_name(job)
+    assert job.image.endswith(f"-{job.id:06d}-77.png")
+    path = settings.images_dir / job.image
+    assert images.read_request(path) == request(77)
+    facts = images.read_facts(path)
+    assert (facts["job"], facts["attempt"], facts["versions"]) == (job.id, 1, {"plain": "1"})
+    assert job.facts is not None
+    assert facts.items() >= job.facts.items()
+    with Image.open(path) as image:
+        assert image.size == (256, 256)
+        assert image.getpixel((5, 5)) == (77, 77, 77)
+
+
+def test_progress_and_preview_are_in_the_journal_while_it_works(settings: Settings, journal: Journal) -> None:
+    seen: list[Job] = []
+    jobs = journal.submit([request(1), request(2)], "local")
+
+    def look(index: int, step: int) -> None:
+        seen.append(journal.job(jobs[index].id))
+        assert journal.job(jobs[1 - index].id).phase is None, "the other one waits"
+        if step == 3:
+            preview = journal.job(jobs[index].id).preview
+            assert preview is not None
+            with Image.open(settings.previews_dir / preview) as image:
+                assert image.format == "JPEG"
+
+    serve(settings, journal, PlainEngine(look), jobs)
+    assert [(job.phase, job.step) for job in seen[:NUM_STEPS]] == [(Phase.DENOISE, step) for step in range(NUM_STEPS)]
+    assert list(settings.previews_dir.iterdir()) == []
+    assert [job.preview for job in journal.jobs()] == [None, None]
+
+
+def test_groups_are_bounded_and_in_the_queues_order(settings: Settings, journal: Journal) -> None:
+    engine = PlainEngine()
+    jobs = journal.submit([request(seed) for seed in range(5)], "local")
+    serve(settings, journal, engine, jobs, group_size=2)
+    assert engine.groups == [[0, 1], [2, 3], [4]]
+
+
+def test_a_cancelled_job_ends_at_the_next_step_and_the_others_come(settings: Settings, journal: Journal) -> None:
+    steps: list[tuple[int, int]] = []
+    jobs = journal.submit([request(0), request(1)], "local")
+
+    def cancel_in_second_step(index: int, step: int) -> None:
+        steps.append((index, step))
+        if (index, step) == (0, 2):
+            journal.cancel([jobs[0].id])
+
+    first, second = serve(settings, journal, PlainEngine(cancel_in_second_step), jobs)
+    assert (first.state, second.state) == (JobState.CANCELLED, JobState.DONE)
+    assert [step for index, step in steps if index == 0] == [1, 2]
+    assert len(list(settings.images_dir.iterdir())) == 1
+
+
+def test_an_error_of_the_checkpoint_fails_the_group_with_its_sentence(settings: Settings, journal: Journal) -> None:
+    class Broken(PlainEngine):
+        def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+            if requests[0].checkpoint == "broken":
+                raise CheckpointError("It is damaged: get it again.")
+            yield from super().run(requests, is_cancelled)
+
+    broken = [request(0, checkpoint="broken"), request(1, checkpoint="broken"), request(2)]
+    *failed, done = serve(settings, journal, Broken(), journal.submit(broken, "local"))
+    assert [(job.state, job.error) for job in failed] == [(JobState.FAILED, "It is damaged: get it again.")] * 2
+    assert done.state is JobState.DONE
+
+
+def test_an_unexpected_exception_fails_one_job_and_the_others_come(
+    settings: Settings, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    def explode(index: int, step: int) -> None:
+        if journal.job(jobs[1].id).phase is Phase.DENOISE:
+            raise ZeroDivisionError("secret detail")
+
+    jobs = journal.submit([request(seed) for seed in range(4)], "local")
+    first, bad, *rest = serve(settings, journal, PlainEngine(explode), jobs)
+    assert [job.state for job in (first, *rest)] == [JobState.DONE] * 3
+    assert bad.state is JobState.FAILED
+    assert bad.error is not None
+    assert "unexpected ZeroDivisionError" in bad.error
+    assert "Traceback" not in bad.error
+    assert "secret detail" in caplog.text, "the traceback is in the log"
+
+
+def test_after_an_unexpected_exception_a_gpu_gets_a_new_process(settings: Settings, journal: Journal) -> None:
+    def explode(index: int, step: int) -> None:
+        raise ZeroDivisionError
+
+    jobs = journal.submit([request(0), request(1)], "local")
+    with pytest.raises(WorkerError, match="starts anew"):
+        serve(settings, journal, PlainEngine(explode, device_id="GPU-1"), jobs)
+    assert [journal.job(job.id).state for job in jobs] == [JobState.FAILED, JobState.QUEUED]
+    assert journal.workers() == ()
+
+
+def test_an_engine_that_ends_early_fails_what_it_left_out(settings: Settings, journal: Journal) -> None:
+    class Lazy(PlainEngine):
+        def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+            return super().run(requests[:1], is_cancelled)
+
+    first, second = serve(settings, journal, Lazy(), journal.submit([request(0), request(1)], "local"))
+    assert (first.state, second.state) == (JobState.DONE, JobState.FAILED)
+
+
+def test_a_full_disk_fails_the_job_and_the_worker_goes_on(
+    settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, calls = os.fsync, []
+
+    def full_once(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_once)
+    first, second = serve(settings, journal, PlainEngine(), journal.submit([request(0), request(1)], "local"))
+    assert (first.state, second.state) == (JobState.FAILED, JobState.DONE)
+    assert first.error is not None
+    assert "free some space" in first.error
+    assert [path.name for path in settings.images_dir.iterdir()] == [second.image], "no half file is left"
+
+
+def test_a_folder_that_vanished_fails_the_job_with_a_sentence(
+    settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    (job,) = serve(settings, journal, PlainEngine(), journal.submit([request(0)], "local"))
+    assert job.error is not None
+    assert "cannot be written (Input/output error)" in job.error
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_jobs_back(settings: Settings, journal: Journal) -> None:
+    stop = threading.Event()
+    jobs = journal.submit([request(0), request(1), request(2)], "local")
+
+    def stop_in_second(index: int, step: int) -> None:
+        if (index, step) == (1, 2):
+            stop.set()
+
+    Worker(settings, journal, PlainEngine(stop_in_second), name="one").serve(stop)
+    assert [journal.job(job.id).state for job in jobs] == [JobState.DONE, JobState.QUEUED, JobState.QUEUED]
+    assert journal.workers() == ()
+    assert [job.state for job in serve(settings, journal, PlainEngine(), jobs)] == [JobState.DONE] * 3
+
+
+def test_a_worker_that_lost_its_lease_makes_no_second_picture(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(0)], "local")
+
+    def lose_it(index: int, step: int) -> None:
+        if step == 2 and journal.job(jobs[0].id).attempt == 1:
+            journal.give_back("one")
+            (stolen,) = journal.claim("two", lease_seconds=60, limit=1)
+            assert journal.finish(stolen, image="by-two.png", facts={})
+
+    (job,) = serve(settings, journal, PlainEngine(lose_it), jobs)
+    assert (job.image, job.worker, job.attempt) == ("by-two.png", "two", 2)
+    assert list(settings.images_dir.iterdir()) == []
+
+
+def test_the_lock_holder_takes_over_from_a_dead_worker_without_waiting(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(0)], "local")
+    journal.register_worker("dead", device="cpu", pid=1, info={})
+    journal.claim("dead", lease_seconds=3600, limit=1)
+    journal.register_worker("elsewhere", device="GPU-1", pid=2, info={})
+    (job,) = serve(settings, journal, PlainEngine(), jobs)
+    assert (job.state, job.attempt) == (JobState.DONE, 2)
+    assert [worker.id for worker in journal.workers()] == ["elsewhere"]
+
+
+def test_an_idle_worker_reports_and_starts_a_new_job_at_once(settings: Settings, journal: Journal) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=Worker(settings, journal, PlainEngine(), name="one").serve, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: bool(journal.workers()))
+        before = journal.workers()[0]
+        assert (before.device, before.pid, before.info["state"]) == ("cpu", os.getpid(), "ready")
+        wait_until(lambda: journal.workers()[0].heartbeat_at > before.heartbeat_at)
+        (job,) = journal.submit([request(0)], "local")
+        wait_until(lambda: journal.job(job.id).state is JobState.DONE, seconds=2)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_the_picture_of_another_day_keeps_its_name(journal: Journal) -> None:
+    (job,) = journal.submit([request(3)], "local")
+    assert image_name(job) == time.strftime("%Y%m%d-000001-3.png", time.localtime(job.created_at))
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_no_file_outside_the_data_folder(settings: Settings, journal: Journal, tmp_path: Path) -> None:
+    hostile = request(0, prompt="../../../etc/x", full_prompt="../../../etc/x")
+    (job,) = serve(settings, journal, PlainEngine(), journal.submit([hostile], "local"))
+    assert job.image is not None
+    assert Path(job.image).name == job.image
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
