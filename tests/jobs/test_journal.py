@@ -113,13 +113,14 @@ def test_a_group_is_bounded_and_can_be_narrowed_to_given_jobs(journal: Journal) 
 def test_two_processes_claim_200_jobs_each_once(journal: Journal) -> None:
     journal.submit([request(seed) for seed in range(200)], "local")
     program = f"""
-import sys
+import sys, time
 from pathlib import Path
 from pixart_ui.jobs.journal import Journal
 journal = Journal(Path({str(journal.path)!r}))
 print("ready", flush=True)
 sys.stdin.readline()
 while jobs := journal.claim(sys.argv[1], lease_seconds=60, limit=3):
+    time.sleep(0.005)
     for job in jobs:
         assert journal.finish(job, image=f"{{job.id}}.png", facts={{"by": sys.argv[1]}})
         print(job.id)

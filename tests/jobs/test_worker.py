@@ -22,6 +22,7 @@ from pixart_ui.jobs.worker import Worker, image_name
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 from tests.jobs.parts import NUM_STEPS, PlainEngine, request
+from tests.jobs.waiting import wait_until
 
 
 def serve(settings: Settings, journal: Journal, engine: PlainEngine, jobs: Sequence[Job], **options: Any) -> list[Job]:
@@ -211,12 +212,12 @@ def test_an_idle_worker_reports_and_starts_a_new_job_at_once(settings: Settings,
     thread = threading.Thread(target=Worker(settings, journal, PlainEngine(), name="one").serve, args=(stop,))
     thread.start()
     try:
-        wait_until(lambda: bool(journal.workers()))
+        wait_until(lambda: bool(journal.workers()), "it registers")
         before = journal.workers()[0]
         assert (before.device, before.pid, before.info["state"]) == ("cpu", os.getpid(), "ready")
-        wait_until(lambda: journal.workers()[0].heartbeat_at > before.heartbeat_at)
+        wait_until(lambda: journal.workers()[0].heartbeat_at > before.heartbeat_at, "it reports again")
         (job,) = journal.submit([request(0)], "local")
-        wait_until(lambda: journal.job(job.id).state is JobState.DONE, seconds=2)
+        wait_until(lambda: journal.job(job.id).state is JobState.DONE, "the job is done", seconds=2)
     finally:
         stop.set()
         thread.join()
@@ -225,13 +226,6 @@ def test_an_idle_worker_reports_and_starts_a_new_job_at_once(settings: Settings,
 def test_the_picture_of_another_day_keeps_its_name(journal: Journal) -> None:
     (job,) = journal.submit([request(3)], "local")
     assert image_name(job) == time.strftime("%Y%m%d-000001-3.png", time.localtime(job.created_at))
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_no_file_outside_the_data_folder(settings: Settings, journal: Journal, tmp_path: Path) -> None:
