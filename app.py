@@ -45,9 +45,10 @@ def check_port_is_free(settings: Settings) -> None:
     try:
         socket.create_server((settings.host, settings.port)).close()
     except OSError as error:
+        other = settings.port + 1 if 1024 <= settings.port < 65535 else 7861
         raise InputError(
             f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}): "
-            f"choose another, for example --port {settings.port % 65535 + 1}."
+            f"choose another, for example --port {other}."
         ) from None
 
 
