@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from pixart_ui.jobs.job import JobState
 from pixart_ui.ui import words
-from tests.browser.conftest import Server, Visitor, ask, make, serving, set_steps, shown_job
+from tests.browser.parts import Server, Visitor, ask, make, serving, set_steps, shown_job
 
 ATTACK = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"><svg onload=window.hacked=1>'
 

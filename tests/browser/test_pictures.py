@@ -16,7 +16,7 @@ from pixart_ui.gallery import images
 from pixart_ui.jobs.job import JobState
 from pixart_ui.request import Precision
 from pixart_ui.ui import words
-from tests.browser.conftest import Server, Visitor, choose, make, set_steps, shown_job
+from tests.browser.parts import Server, Visitor, choose, make, set_steps, shown_job
 
 CAPTION = "a red circle above a blue square at sunset"
 

@@ -1,0 +1,72 @@
+"""Takes the README's pictures from the real app: light and dark, a desk and a phone. `make screenshots`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pixart_ui.jobs.job import JobState
+from tests.browser.parts import CHROMIUM_FLAGS, Server, Visitor, make, serving, shown_job
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
+PROMPT = "a red circle above a blue square at sunset"
+OTHERS = (
+    "a green tree to the left of a small red house in the snow",
+    "a blue boat by the sea at dawn, watercolour",
+    "a pink heart to the right of a yellow star, neon",
+    "an orange sun above a purple mountain, pixel art",
+    "a yellow moon above a purple house at night",
+)
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.screenshots", description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for the PNGs (default: docs/images)")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
+        take_all(browser, server, out)
+        browser.close()
+
+
+def take_all(browser: Browser, server: Server, out: Path) -> None:
+    with_page(browser, server, DESK, "light", out / "single-empty-light-1280.png")
+    first = open_page(browser, server, DESK, "light")
+    for number, prompt in enumerate(OTHERS):
+        first.get_by_label("Seed", exact=True).fill(str(number + 1))
+        make(first, prompt)
+        shown_job(first, JobState.DONE)
+    first.context.close()
+    for size, name in ((DESK, "1280"), (PHONE, "390")):
+        for scheme in ("light", "dark"):
+            with_page(browser, server, size, scheme, out / f"single-{scheme}-{name}.png", prompt=PROMPT)
+
+
+def with_page(
+    browser: Browser, server: Server, size: dict[str, int], scheme: str, target: Path, prompt: str = ""
+) -> None:
+    page = open_page(browser, server, size, scheme)
+    if prompt:
+        page.get_by_label("Seed", exact=True).fill("6")
+        make(page, prompt)
+        shown_job(page, JobState.DONE)
+        page.locator("#stage img.final").wait_for()
+    page.get_by_label("Prompt", exact=True).blur()
+    page.wait_for_timeout(500)
+    page.screenshot(path=target, animations="disabled")
+    page.context.close()
+
+
+def open_page(browser: Browser, server: Server, size: dict[str, int], scheme: str) -> Page:
+    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    return Visitor(context).open(server)
+
+
+if __name__ == "__main__":
+    main()
