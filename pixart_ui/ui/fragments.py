@@ -43,7 +43,7 @@ def button(label: str, action: str, *, keys: str = "", css: str = "quiet", **dat
 def checkpoints(absent: Iterable[Checkpoint]) -> str:
     """The published checkpoints that are not on this disk: what they are, need, and the command that fetches them."""
     rows = "".join(
-        f"<li><h4>{escape(entry.title)}</h4><p>{escape(entry.note)}<br>"
+        f"<li><h2>{escape(entry.title)}</h2><p>{escape(entry.note)}<br>"
         f'<span class="subdued">{escape(entry.needs)} · {escape(entry.licence)}</span></p>'
         f"<code>python -m pixart_ui models download {escape(entry.name)}</code></li>"
         for entry in absent

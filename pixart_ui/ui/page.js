@@ -13,7 +13,7 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, timer: 0, lost: "", polls: 0,
+    isBusy: false, timer: 0, lost: "", polls: 0, isRestored: false,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
@@ -69,6 +69,7 @@
     show("strip", answer.strip);
     document.title = answer.title;
     mark("busy", answer.is_busy);
+    restore();
   }
 
   function lost(why) {
@@ -170,6 +171,18 @@
   // Light and dark -----------------------------------------------------------------------------------------------
   function paintScheme(scheme) {
     if (scheme) document.body.classList.toggle("dark", scheme === "dark");
+  }
+
+  // What was typed outlives a reload, also the one with which Gradio answers a restart of the server --------------
+  document.addEventListener("input", (event) => {
+    if (event.target.closest?.("#field-prompt")) kept(sessionStorage, "prompt", event.target.value);
+  });
+
+  function restore() {
+    const prompt = document.querySelector("#field-prompt textarea");
+    if (!prompt || state.isRestored) return;
+    state.isRestored = true;
+    if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
   }
 
   window.pixart = { target: "", follow, told, look };

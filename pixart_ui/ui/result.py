@@ -51,7 +51,7 @@ def empty_stage(examples: Sequence[str]) -> str:
 def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool) -> str:
     """The picture in focus, its progress and actions, and the other pictures of its request."""
     return (
-        f'<div class="picture" data-state="{focus.state}" data-job="{focus.id}">'
+        f'<div class="picture{" several" if len(batch) > 1 else ""}" data-state="{focus.state}" data-job="{focus.id}">'
         f"{_frame(focus, is_on_disk=is_on_disk)}"
         f"{_tiles(focus, batch) if len(batch) > 1 else ''}"
         f"{_phases(focus)}"
@@ -65,9 +65,9 @@ def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: boo
 def strip(jobs: Sequence[Job], focus: Job | None) -> str:
     """Recent pictures, newest first; those being made stand in front."""
     if not jobs:
-        return f'<h3>{words.RECENT}</h3><p class="subdued">{words.RECENT_EMPTY}</p>'
+        return f'<h2>{words.RECENT}</h2><p class="subdued">{words.RECENT_EMPTY}</p>'
     tiles = "".join(f"<li>{_tile(job, is_current=focus is not None and job.id == focus.id)}</li>" for job in jobs)
-    return f'<h3>{words.RECENT}</h3><ul class="tiles">{tiles}</ul>'
+    return f'<h2>{words.RECENT}</h2><ul class="tiles">{tiles}</ul>'
 
 
 def _frame(job: Job, *, is_on_disk: bool) -> str:

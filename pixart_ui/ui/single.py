@@ -48,7 +48,7 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
                 generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
         with gr.Column(elem_id="right", min_width=280):
             gr.HTML(result.nothing_yet(), elem_id="stage")
-            gr.HTML(f"<h3>{words.RECENT}</h3>", elem_id="strip")
+            gr.HTML(f"<h2>{words.RECENT}</h2>", elem_id="strip")
     controls = Controls(generate, message, *_hidden())
     wire_form(form)
     _wire(services, form, controls)

@@ -139,7 +139,7 @@ SCRIPT_WORDS: Mapping[str, str] = {"lost": CONNECTION_LOST, "title": TITLE}
 
 
 def size_label(width: int, height: int) -> str:
-    return f"{width} × {height}"
+    return f"{width}×{height}"
 
 
 def title(running: tuple[int, int] | None, waiting: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from pixart_ui.jobs.job import JobState
 from pixart_ui.ui import words
@@ -169,6 +169,28 @@ def test_light_and_dark_are_remembered(server: Server, visit: Callable[..., Visi
     page.reload()
     page.get_by_label("Prompt", exact=True).wait_for()
     expect(page.locator("body.dark")).to_have_count(1)
+
+
+def test_a_typed_prompt_outlives_a_reload(page: Page) -> None:
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("half a sent")
+    page.reload()
+    expect(prompt).to_have_value("half a sent")
+
+
+def test_a_page_that_was_open_goes_on_after_a_restart(tmp_path: Path, browser: Browser) -> None:
+    """Not through `visit`: while the app is away, Chromium's console says so, and rightly."""
+    with serving(tmp_path / "data") as fresh:
+        page = Visitor(browser.new_context()).open(fresh)
+        page.get_by_label("Prompt", exact=True).fill("a moon")
+        fresh.stop()
+        expect(page.locator("#engine")).to_contain_text(words.CONNECTION_LOST)
+        fresh.start()
+        expect(page.locator("#engine")).not_to_contain_text(words.CONNECTION_LOST, timeout=20_000)
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a moon")
+        job_id = make(page, "a moon")
+        assert shown_job(page, JobState.DONE) == job_id
+        page.context.close()
 
 
 def test_eight_tabs_of_one_browser_all_live(server: Server, visit: Callable[..., Visitor]) -> None:
