@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Route, expect
 
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
@@ -179,8 +179,10 @@ def set_steps(page: Page, steps: int) -> None:
     field = page.get_by_label("number input for Steps")
     if not field.is_visible():
         page.get_by_role("button", name="Advanced").click()
+        page.wait_for_timeout(300)  # a slider that has just come up sets itself once more
     field.fill(str(steps))
     field.press("Tab")
+    expect(field).to_have_value(str(steps))
 
 
 def shown_job(page: Page, state: JobState, seconds: float = 90) -> int:

@@ -68,6 +68,7 @@ def test_every_precision_makes_its_picture(page: Page, server: Server, precision
 def test_progress_shows_phases_steps_and_a_preview(page: Page) -> None:
     set_steps(page, 60)
     make(page, "a blue boat by the sea")
+    expect(page.locator("#stage .details")).to_contain_text("60 steps")
     now = page.locator("#stage .phases li[data-is=now]")
     expect(now).to_contain_text(words.PHASES["denoise"], timeout=30_000)
     expect(now).to_contain_text("/60")
