@@ -80,7 +80,7 @@ class Checkpoint:
 def _hub(name: str, title: str, family: Family, sample_size: int, repo: str, **rest: Any) -> Checkpoint:
     """A checkpoint of the Hub: everything from `repo`, except what `siblings` names, and T5 from the shared source."""
     siblings: dict[Component, str] = rest.pop("siblings", {})
-    repos: dict[Component, str] = {component: repo for component in COMPONENTS}
+    repos: dict[Component, str] = dict.fromkeys(COMPONENTS, repo)
     repos["text_encoder"] = SHARED_T5
     return Checkpoint(name, title, family, sample_size, repos | siblings, **rest)
 

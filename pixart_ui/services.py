@@ -96,5 +96,3 @@ def make_folders(settings: Settings) -> None:
             f"Data folder {settings.data_dir} cannot be written ({error.strerror}): "
             "choose another with --data-dir, or correct its permissions."
         ) from None
-
-
