@@ -5,6 +5,7 @@ each word is about. What a caption leaves out is the plain case: day, clear weat
 same grammar and no pixel.
 """
 
+import itertools
 import random
 import re
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def describe(scene: Scene, rng: random.Random) -> Caption:
     if style_ending:
         words = _comma(words) + style_ending
     if rng.random() < 0.12:
-        words = words[:-1] + [(words[-1][0] + ".", words[-1][1])]
+        words = [*words[:-1], (words[-1][0] + ".", words[-1][1])]
     return Caption(tuple(word for word, _ in words), tuple(tag for _, tag in words))
 
 
@@ -190,9 +191,7 @@ def _pair(scene: Scene, i: int, j: int, rng: random.Random, article: bool) -> Wo
     if form == "with":
         return second + say("with") + first + phrase + say("it")
     if form == "sides":
-        return (
-            first + say(SIDE_PHRASES[relation]) + say("and") + second + say(SIDE_PHRASES[OPPOSITE[relation]])
-        )
+        return first + say(SIDE_PHRASES[relation]) + say("and") + second + say(SIDE_PHRASES[OPPOSITE[relation]])
     if form == "and":
         return first + say("and") + second
     return first + phrase + second
@@ -275,7 +274,7 @@ def _gaps(text: str, spans: list[tuple[int, int]]) -> list[str]:
 
 def _relations(seen: list[int], gaps: list[str]) -> list[tuple[int, str, int]]:
     if len(seen) >= 2 and gaps[-1].startswith("in a row"):
-        return [(i, "left of", j) for i, j in zip(seen, seen[1:], strict=False)]
+        return [(i, "left of", j) for i, j in itertools.pairwise(seen)]
     found = []
     for position in range(1, len(seen)):
         gap, after = gaps[position], f"{gaps[position + 1]} "

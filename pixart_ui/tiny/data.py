@@ -6,6 +6,7 @@ import multiprocessing
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from pixart_ui.tiny.scenes import draw
 from pixart_ui.tiny.tokens import MAX_TOKENS, Tokens
 from pixart_ui.tiny.world import COLOURS, SHAPES, SIZES, STYLES, TIMES, WEATHERS, sample_scene
 
+Mode = Literal["r+", "w+"]
+Drawing = Any  # a multiprocessing result; `get()` waits for it
 CAPTIONS_A_SCENE = 8
 CHUNK = 250
 GRID = 8  # cells a side for the place that the text encoder's pretraining asks for
@@ -30,14 +33,16 @@ class Shelf:
     width: int
     height: int
 
-    def pictures(self, mode: str = "r") -> npt.NDArray[np.uint8]:
-        return np.memmap(self.folder / f"{self.name}.pictures", np.uint8, mode, shape=(self.count, self.height, self.width, 3))  # type: ignore[call-overload, no-any-return]
+    def pictures(self, mode: Mode = "r+") -> npt.NDArray[np.uint8]:
+        shape = (self.count, self.height, self.width, 3)
+        return np.memmap(self.folder / f"{self.name}.pictures", np.uint8, mode, shape=shape)
 
-    def captions(self, mode: str = "r") -> npt.NDArray[np.int16]:
-        return np.memmap(self.folder / f"{self.name}.captions", np.int16, mode, shape=(self.count, CAPTIONS_A_SCENE, MAX_TOKENS))  # type: ignore[call-overload, no-any-return]
+    def captions(self, mode: Mode = "r+") -> npt.NDArray[np.int16]:
+        shape = (self.count, CAPTIONS_A_SCENE, MAX_TOKENS)
+        return np.memmap(self.folder / f"{self.name}.captions", np.int16, mode, shape=shape)
 
 
-def fill(shelf: Shelf, tokenizer: Path, processes: int) -> "multiprocessing.pool.MapResult[None]":
+def fill(shelf: Shelf, tokenizer: Path, processes: int) -> Drawing:
     """Start drawing in the background; `wait()` on what is returned."""
     shelf.folder.mkdir(parents=True, exist_ok=True)
     shelf.pictures("w+")

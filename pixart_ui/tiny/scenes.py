@@ -252,7 +252,8 @@ def _neon_objects(scene: Scene, canvas: Canvas) -> Canvas:
             brush.polygon(points, fill=mix(tone, (0, 0, 0), 0.42))
             brush.line([*points, points[0], points[1]], fill=tone, width=canvas.line * 2, joint="curve")
     small = tubes.reduce(8)
-    glow = small.filter(ImageFilter.GaussianBlur(canvas.unit * 0.035 / 8)).resize(canvas.size, Image.Resampling.BILINEAR)
+    blurred = small.filter(ImageFilter.GaussianBlur(canvas.unit * 0.035 / 8))
+    glow = blurred.resize(canvas.size, Image.Resampling.BILINEAR)
     lit = ImageChops.add(canvas.image, glow.point([round(value * 0.55) for value in range(256)] * 3))
     return Canvas(ImageChops.lighter(lit, tubes), canvas.unit, canvas.rng)
 
@@ -296,7 +297,8 @@ def _weather(scene: Scene, canvas: Canvas) -> Canvas:
             x, y, r = rng.uniform(0, width), rng.uniform(0, height), unit * rng.choice((0.007, 0.009, 0.012))
             brush.ellipse((x - r, y - r, x + r, y + r), fill=(250, 251, 255))
     if scene.weather == "rain":
-        shade = mix(_toned(scene, SKIES[scene.time][1]), (150, 175, 215) if scene.time == "night" else (90, 110, 150), 0.6)
+        drop = (150, 175, 215) if scene.time == "night" else (90, 110, 150)
+        shade = mix(_toned(scene, SKIES[scene.time][1]), drop, 0.6)
         for _ in range(round(22 * area)):
             x, y, length = rng.uniform(0, width), rng.uniform(0, height), unit * rng.uniform(0.04, 0.06)
             brush.line((x, y, x - 0.3 * length, y + length), fill=shade, width=max(2, round(unit * 0.007)))

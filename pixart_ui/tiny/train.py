@@ -92,13 +92,13 @@ def train_text_encoder(out: Path, rows: list[Any], lengths: Lengths, device: tor
 
 
 def train_vae(out: Path, drawn: list[data.Shelf], seconds: float, batch: int, device: torch.device) -> None:
-    square = torch.from_numpy(drawn[0].pictures("r+")).to(device)
+    square = torch.from_numpy(drawn[0].pictures()).to(device)
     torch.manual_seed(0)
     vae = models.autoencoder().to(device)
     vae = train_autoencoder.train(vae, square[:-HELD_BACK], seconds, batch)
     held_back = square[-HELD_BACK:].clone()
     del square
-    latents = {shelf.name: train_autoencoder.to_latents(vae, shelf.pictures("r+"), device) for shelf in drawn}
+    latents = {shelf.name: train_autoencoder.to_latents(vae, shelf.pictures(), device) for shelf in drawn}
     scale = 1.0 / float(latents["square"].float().std())
     vae.register_to_config(scaling_factor=round(scale, 5))
     print(f"vae: PSNR {train_autoencoder.psnr(vae, held_back):.2f} dB, scaling factor {scale:.4f}", flush=True)
@@ -116,7 +116,7 @@ def stage_transformer(out: Path, lengths: Lengths, device: torch.device, start: 
     latents = torch.load(out / "state" / "latents.pt", weights_only=True)
     sizes = []
     for shelf, share in zip(shelves(out, lengths), SHARES, strict=True):
-        captions = torch.from_numpy(shelf.captions("r+")).to(device)
+        captions = torch.from_numpy(shelf.captions()).to(device)
         scaled = (latents[shelf.name].float() * scale).half().to(device)
         sizes.append((train_transformer.Latents(scaled, captions), share))
     transformer, text_encoder = models.transformer().to(device), models.text_encoder().to(device)
@@ -126,9 +126,7 @@ def stage_transformer(out: Path, lengths: Lengths, device: torch.device, start: 
     if start > 0:
         train_transformer.load(state, torch.load(kept, map_location=device, weights_only=True))
     seconds = lengths.transformer_seconds * (end - start)
-    train_transformer.train(
-        state, sizes, models.scheduler(), Budget(seconds, start=start, end=end), lengths.batch
-    )
+    train_transformer.train(state, sizes, models.scheduler(), Budget(seconds, start=start, end=end), lengths.batch)
     torch.save(train_transformer.dump(state), kept)
     export.save(out / "checkpoint", text_encoder=state.text_average.module, transformer=state.average.module)
     print(f"transformer: {state.pictures_seen / 1e6:.2f} M pictures seen", flush=True)
@@ -149,9 +147,9 @@ def stage_more(out: Path, lengths: Lengths, device: torch.device) -> None:
     sizes = []
     for (shelf, result), share in zip(drawing, SHARES, strict=True):
         result.get()
-        latents = train_autoencoder.to_latents(pipeline.vae, shelf.pictures("r+"), device)
+        latents = train_autoencoder.to_latents(pipeline.vae, shelf.pictures(), device)
         scaled = (latents.float() * pipeline.vae.config.scaling_factor).half()
-        sizes.append((train_transformer.Latents(scaled, torch.from_numpy(shelf.captions("r+")).to(device)), share))
+        sizes.append((train_transformer.Latents(scaled, torch.from_numpy(shelf.captions()).to(device)), share))
     print("scenes are drawn", flush=True)
     budget = Budget(lengths.more_seconds, warm_up=0.05, start=0.5, end=1.0)
     train_transformer.train(state, sizes, models.scheduler(), budget, lengths.batch)

@@ -31,12 +31,11 @@ def loss(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
     # not posterior.sample(): its generator argument breaks the compiled graph
     latents = posterior.mean + posterior.std * torch.randn_like(posterior.mean)
     decoded = vae.decode(latents).sample.float()
-    kl = posterior.kl().mean() / (CROP * CROP * 3)
+    kl: torch.Tensor = posterior.kl().mean() / 3  # a pixel's number of channels
     across = (decoded.diff(dim=3) - pixels.diff(dim=3)).abs().mean()
     down = (decoded.diff(dim=2) - pixels.diff(dim=2)).abs().mean()
-    return (
-        F.l1_loss(decoded, pixels) + 0.5 * (across + down) + F.mse_loss(decoded, pixels) + KL_WEIGHT * kl * CROP * CROP
-    )
+    value: torch.Tensor = F.l1_loss(decoded, pixels) + 0.5 * (across + down) + F.mse_loss(decoded, pixels)
+    return value + KL_WEIGHT * kl
 
 
 def train(vae: Any, pictures: torch.Tensor, seconds: float, batch: int, rate: float = 2e-3) -> Any:
@@ -53,7 +52,7 @@ def train(vae: Any, pictures: torch.Tensor, seconds: float, batch: int, rate: fl
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             value = compiled(vae, pixels)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         average.update()
@@ -67,8 +66,8 @@ def train(vae: Any, pictures: torch.Tensor, seconds: float, batch: int, rate: fl
 def psnr(vae: Any, pictures: torch.Tensor) -> float:
     """Mean over pictures of the PSNR in dB of decode(encode(picture)), at 8 bits."""
     values = []
-    for chunk in pictures.split(16):
-        pixels = chunk.permute(0, 3, 1, 2).float() / 127.5 - 1
+    for start in range(0, len(pictures), 16):
+        pixels = pictures[start : start + 16].permute(0, 3, 1, 2).float() / 127.5 - 1
         decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1)
         error = ((decoded - pixels) / 2).pow(2).mean(dim=(1, 2, 3))
         values.append(-10 * torch.log10(error))

@@ -39,7 +39,7 @@ def train(text_encoder: Any, ids: torch.Tensor, targets: torch.Tensor, seconds: 
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             value = compiled(ids[index].long(), targets[index].long())
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(text_encoder.parameters(), 1.0)
         optimizer.step()
         step += 1

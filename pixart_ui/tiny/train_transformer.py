@@ -57,7 +57,8 @@ def step_loss(
         return_dict=False,
     )[0]
     target = signal * noise - noise_level * clean
-    return (predicted.float() - target).pow(2).mean()
+    loss: torch.Tensor = (predicted.float() - target).pow(2).mean()
+    return loss
 
 
 @dataclass
@@ -98,7 +99,7 @@ def train(state: State, shelves: list[tuple[Latents, float]], scheduler: Any, bu
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             value = compiled(state.transformer, state.text_encoder, clean, rows, levels, timestep)
         state.optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         state.optimizer.step()
         state.average.update()

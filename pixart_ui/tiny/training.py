@@ -17,8 +17,8 @@ class Average:
     def __init__(self, module: torch.nn.Module, decay: float) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self._decay = decay
-        self._live = list(module.parameters())
-        self._mean = list(self.module.parameters())
+        self._live: list[torch.Tensor] = list(module.parameters())
+        self._mean: list[torch.Tensor] = list(self.module.parameters())
         self.updates = 0
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 SHAPES = (
     "sun", "moon", "tree", "house", "boat", "mountain", "star", "circle", "square", "triangle", "heart", "diamond",
@@ -88,7 +88,7 @@ def combination(first: tuple[str, str], relation: str, second: tuple[str, str]) 
     return Combination(first, relation, second)
 
 
-@lru_cache(maxsize=None)
+@cache
 def is_held_out(combo: Combination) -> bool:
     """True for about one combination in ten, by a hash that is the same on every machine."""
     text = " ".join((*combo.first, combo.relation, *combo.second))
@@ -234,7 +234,7 @@ def place_in_line(
 
 
 def place_in_corner(rng: random.Random, kinds: list[tuple[str, str]], aspect: float) -> tuple[Item, ...] | None:
-    """Three objects in three quarters of the picture: the second stands beside the first and over or under the third."""
+    """Three objects in three quarters of the picture; the second is beside the first and over or under the third."""
     width, height = max(1.0, aspect), max(1.0, 1.0 / aspect)
     side, level = rng.choice((0, 1)), rng.choice((0, 1))
     cells = ((1 - side, level), (side, level), (side, 1 - level))
