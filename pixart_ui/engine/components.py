@@ -29,12 +29,13 @@ from pixart_ui.request import Precision
 
 @dataclass(frozen=True)
 class Source:
-    """Which weights: equal sources share one module on the device."""
+    """Which weights: equal sources share one module on the device. `variant` is a word in the files' names."""
 
     component: Component
     folder: Path
     precision: Precision
     is_pickled: bool = False
+    variant: str | None = None
 
 
 @dataclass
@@ -118,6 +119,7 @@ def _load_module(source: Source, device: Device) -> Any:
             source.folder,
             torch_dtype=device.storage_dtype(source.precision),
             use_safetensors=not source.is_pickled,
+            variant=source.variant,
             local_files_only=True,
             output_loading_info=True,
         )
@@ -131,6 +133,7 @@ def _load_text_encoder(source: Source, device: Device) -> Any:
     module, report = T5EncoderModel.from_pretrained(
         source.folder,
         device_map={"": device.torch_device},
+        variant=source.variant,
         local_files_only=True,
         output_loading_info=True,
         **arguments,

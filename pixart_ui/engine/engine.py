@@ -27,7 +27,7 @@ from pixart_ui.engine.device import Device, open_device
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache
 from pixart_ui.engine.encode import TextCleaner, encode
 from pixart_ui.engine.group import Group, Texts
-from pixart_ui.errors import Cancelled, PixArtError
+from pixart_ui.errors import Cancelled, JournalError, PixArtError
 from pixart_ui.events import (
     Event,
     ImageFailed,
@@ -107,6 +107,8 @@ class Engine:
                 latents, denoising = yield from self._denoise(group, index, embeddings, is_cancelled)
                 yield LatentsReady(index, _as_array(latents))
                 image, decoding = yield from self._decode(group, index, latents)
+            except JournalError:
+                raise  # from asking whether it was cancelled: not this picture's fault
             except Cancelled:
                 yield ImageFailed(index, "Cancelled.", is_cancelled=True)
             except PixArtError as error:
@@ -202,7 +204,11 @@ class Engine:
         located = self._locate(first.checkpoint)
         sources = {
             component: Source(
-                component, located.folders[component], first.precision, component in located.checkpoint.pickled
+                component,
+                located.folders[component],
+                first.precision,
+                is_pickled=component in located.checkpoint.pickled,
+                variant=located.variants.get(component),
             )
             for component in WEIGHTS
         }

@@ -155,6 +155,18 @@ def test_a_file_that_lacks_a_weight_is_one_sentence(tmp_path: Path) -> None:
     assert "proj_out.weight" in failed.message
 
 
+def test_a_folder_with_nothing_but_a_variant_is_loaded(tmp_path: Path) -> None:
+    from tests.toy import make_toy_checkpoint
+
+    folder = make_toy_checkpoint(tmp_path / "sigma")
+    for component in ("text_encoder", "transformer", "vae"):
+        (path,) = (folder / component).glob("*.safetensors")
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    hub = Hub(tmp_path / "records")
+    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+    assert len(images_of(run(engine, make_requests(folder)))) == 1
+
+
 def test_the_hub_s_own_embedding_names_are_not_missing_weights(toys: dict[str, Path]) -> None:
     """The published T5 files hold `shared` only; the tied copy must not count as missing."""
     device = open_device("cpu")
