@@ -53,7 +53,7 @@ def with_page(
 ) -> None:
     page = open_page(browser, server, size, scheme)
     if prompt:
-        page.get_by_label("Seed", exact=True).fill("6")
+        page.get_by_label("Seed", exact=True).fill("7")
         make(page, prompt)
         shown_job(page, JobState.DONE)
         page.locator("#stage img.final").wait_for()
