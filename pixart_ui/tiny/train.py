@@ -1,7 +1,7 @@
 """Reproduces PixArt-Tiny: draws the scenes, trains VAE, text encoder and transformer, writes the checkpoint.
 
     python -m pixart_ui.tiny.train --out DIR                 # all of it: about half an hour on one H100 or H200
-    python -m pixart_ui.tiny.train --out DIR --only parts    # stage by stage: parts, transformer, samples
+    python -m pixart_ui.tiny.train --out DIR --only parts    # or one stage: parts, transformer, more, samples
 
 Stages keep their state in DIR/state, so that each can run by itself. Each ends on time by the wall clock. `--smoke`
 runs all of it at toy length on a CPU.
@@ -25,6 +25,7 @@ from pixart_ui.tiny.captions import evaluation_captions
 from pixart_ui.tiny.tokens import train_tokenizer
 from pixart_ui.tiny.training import Budget
 
+FIRST_SHARE = 0.475  # of the transformer's time; `more` goes on from 0.5 with other scenes
 STAGES = ("parts", "transformer", "more", "samples")
 SHARES = (0.84, 0.08, 0.08)
 HELD_BACK = 64
@@ -40,14 +41,14 @@ class Lengths:
     parts_seconds: float  # text encoder, drawing and VAE together: the VAE gets what the others leave
     vae_seconds: float
     text_seconds: float
-    transformer_seconds: float
+    transformer_seconds: float  # what a share of 1 would take
     more_seconds: float
     vae_batch: int
     text_batch: int
     batch: int
 
 
-FULL = Lengths(110_000, 20_000, 300_000, 510, 400, 70, 530, 330, 128, 2048, 1024)
+FULL = Lengths(110_000, 20_000, 300_000, 510, 400, 70, 1110, 330, 128, 2048, 1024)
 SMOKE = Lengths(500, 250, 500, 60, 10, 5, 12, 6, 8, 32, 16)
 
 
@@ -188,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=STAGES, nargs="*", default=STAGES)
-    parser.add_argument("--share", type=float, nargs=2, default=(0.0, 1.0), help="part of the transformer's training")
+    parser.add_argument("--share", type=float, nargs=2, default=(0.0, FIRST_SHARE), help="part of the transformer's training")
     parser.add_argument("--scenes", type=int, help="square scenes to draw, where not the usual number")
     parser.add_argument("--smoke", action="store_true")
     arguments = parser.parse_args()
