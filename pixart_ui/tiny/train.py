@@ -189,7 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", choices=STAGES, nargs="*", default=STAGES)
-    parser.add_argument("--share", type=float, nargs=2, default=(0.0, FIRST_SHARE), help="part of the transformer's training")
+    parser.add_argument(
+        "--share", type=float, nargs=2, default=(0.0, FIRST_SHARE), help="part of the transformer's training"
+    )
     parser.add_argument("--scenes", type=int, help="square scenes to draw, where not the usual number")
     parser.add_argument("--smoke", action="store_true")
     arguments = parser.parse_args()
