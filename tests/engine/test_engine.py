@@ -191,6 +191,30 @@ def test_cuda_asked_for_and_absent_is_one_sentence() -> None:
         open_device("cuda")
 
 
+def test_bitsandbytes_absent_is_one_sentence(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=r"Precision int8 needs the package bitsandbytes.* or choose fp16"):
+        run(engine, make_requests(toys["sigma"], precision="int8"))
+
+
+@pytest.mark.parametrize("phase", [Phase.DENOISE, Phase.DECODE])
+def test_out_of_memory_is_one_sentence_and_the_next_picture_works(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, phase: Phase
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    (request,) = make_requests(toys["sigma"])
+    with monkeypatch.context() as patched:
+        patched.setattr(f"pixart_ui.engine.engine.{phase}", full)
+        (failed,) = [event for event in run(engine, (request,)) if isinstance(event, ImageFailed)]
+    assert f"ran out of memory in the phase {phase}" in failed.message
+    assert "choose a smaller size" in failed.message
+    assert len(images_of(run(engine, (request,)))) == 1
+
+
 def test_garbage_in_a_config_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{not json")
     with (

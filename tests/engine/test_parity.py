@@ -6,6 +6,7 @@ The stock side loads its own components from the same folder with the libraries'
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from diffusers import AutoencoderKL, PixArtTransformer2DModel
 from safetensors.torch import load_file, save_file
 from transformers import BitsAndBytesConfig, T5EncoderModel, T5Tokenizer
 
+from pixart_ui.catalog import from_folder
 from pixart_ui.engine import schedulers
 from pixart_ui.engine.engine import Engine
 from pixart_ui.request import Numerics, Precision, ResolvedRequest, Scheduler
@@ -66,6 +68,7 @@ def stock_latents(folder: Path, request: ResolvedRequest) -> Any:
         request.full_prompt,
         negative_prompt=request.full_negative_prompt,
         num_inference_steps=request.steps,
+        timesteps=list(request.timesteps) if request.timesteps is not None else None,
         guidance_scale=request.guidance_scale,
         width=request.width,
         height=request.height,
@@ -111,6 +114,28 @@ def test_every_scheduler_equals_the_stock_pipeline(engine: Engine, toys: dict[st
     (request,) = make_requests(toys["sigma"], numerics="exact", scheduler=scheduler, steps=4)
     (latents,) = latents_of(run(engine, (request,)))
     np.testing.assert_array_equal(latents, stock_latents(toys["sigma"], request))
+
+
+def test_one_distilled_step_equals_the_stock_pipeline(engine: Engine, toys: dict[str, Path]) -> None:
+    """DMD: one step at timestep 400 without guidance; α takes the prediction of the clean latents."""
+    dmd = replace(
+        from_folder(toys["alpha"]),
+        schedulers=(Scheduler.DDPM,),
+        default_scheduler=Scheduler.DDPM,
+        default_guidance=0.0,
+        timesteps=(400,),
+    )
+    (request,) = make_requests(dmd, numerics="exact", steps=1)
+    assert request.timesteps == (400,)
+    (latents,) = latents_of(run(engine, (request,)))
+    np.testing.assert_array_equal(latents, stock_latents(toys["alpha"], request))
+
+
+def test_lcm_equals_the_stock_pipeline(engine: Engine, toys: dict[str, Path]) -> None:
+    lcm = replace(from_folder(toys["alpha"]), schedulers=(Scheduler.LCM,), default_guidance=0.0)
+    (request,) = make_requests(lcm, numerics="exact", scheduler="lcm", steps=4)
+    (latents,) = latents_of(run(engine, (request,)))
+    np.testing.assert_array_equal(latents, stock_latents(toys["alpha"], request))
 
 
 def test_guidance_off_equals_the_stock_pipeline(engine: Engine, toys: dict[str, Path]) -> None:
