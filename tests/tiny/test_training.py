@@ -110,7 +110,7 @@ def test_the_loss_of_a_step_is_of_the_velocity_and_ignores_padding() -> None:
         assert torch.allclose(loss(rows), loss(rows[:, :5]), rtol=1e-4)
 
 
-def test_a_few_steps_of_every_training_lower_its_loss() -> None:
+def test_a_few_steps_lower_the_loss_of_the_vae() -> None:
     torch.manual_seed(0)
     vae = models.autoencoder()
     pixels = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -123,10 +123,15 @@ def test_a_few_steps_of_every_training_lower_its_loss() -> None:
         optimizer.step()
         losses.append(value.item())
     assert losses[-1] < losses[0]
+
+
+def test_pretraining_changes_the_text_encoder_however_little_time_it_has() -> None:
     text_encoder = models.text_encoder()
+    before = text_encoder.shared.weight.detach().clone()
     ids = torch.randint(3, 200, (8, MAX_TOKENS), dtype=torch.int16)
     targets = torch.zeros(8, MAX_TOKENS, 8, dtype=torch.int16)
-    assert train_text.train(text_encoder, ids, targets, seconds=1.0, batch=4) < 8.0
+    assert np.isfinite(train_text.train(text_encoder, ids, targets, seconds=0.2, batch=4))
+    assert not torch.equal(before, text_encoder.shared.weight)
 
 
 def test_an_exported_checkpoint_is_fp16_and_the_trained_module_stays_as_it_was(tmp_path: Path) -> None:
