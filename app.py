@@ -43,7 +43,8 @@ def port_number(text: str | None) -> int | None:
 def check_port_is_free(settings: Settings) -> None:
     """Before anything is started. Raises InputError."""
     try:
-        socket.create_server((settings.host, settings.port)).close()
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
         other = settings.port + 1 if 1024 <= settings.port < 65535 else 7861
         raise InputError(

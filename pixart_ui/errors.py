@@ -4,7 +4,7 @@
     ├── InputError            what was asked cannot be (exit code 2); knows its field
     ├── CheckpointError       a checkpoint is absent, incomplete or damaged
     ├── DownloadError         a checkpoint could not be fetched
-    ├── DeviceError           the device or a library for it is absent
+    ├── DeviceError           the device or a library for it is absent (exit code 2)
     ├── OutOfMemory           the device's memory does not hold the plan
     ├── DiskFullError         the disk does not hold the result
     ├── JournalError          the journal cannot be opened, read or written
@@ -49,7 +49,9 @@ class DownloadError(PixArtError):
 
 
 class DeviceError(PixArtError):
-    """The device, or a library that it needs, is absent."""
+    """The device, or a library that it needs, is absent: like wrong input, mended by asking for something else."""
+
+    exit_code = 2
 
 
 class OutOfMemory(PixArtError):
@@ -76,10 +78,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str], field: str | None =
     """The error for a name that a catalogue lacks: lists the choices, and the nearest one first.
 
     >>> str(unknown_name("style", "cinematik", ["anime", "cinematic"]))
-    "Unknown style 'cinematik': did you mean 'cinematic'? Choices: anime, cinematic."
+    "Unknown style 'cinematik', did you mean 'cinematic'? Choose one of anime, cinematic."
     """
     choices = list(known)
     shown = name if len(name) <= 60 else name[:57] + "…"
     near = difflib.get_close_matches(name[:200], choices, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"Unknown {kind} {shown!r}: {hint}Choices: {', '.join(choices)}.", field)
+    names = ", ".join(choices)
+    if near:
+        return InputError(f"Unknown {kind} {shown!r}, did you mean {near[0]!r}? Choose one of {names}.", field)
+    return InputError(f"Unknown {kind} {shown!r}: choose one of {names}.", field)

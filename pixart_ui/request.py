@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -64,6 +65,9 @@ class Scheduler(StrEnum):
     DDPM = "ddpm"
 
 
+# They keep no prediction of the finished picture, which α's pipeline takes in its only step.
+MULTISTEP = frozenset({Scheduler.DPM_SOLVER, Scheduler.SA_SOLVER, Scheduler.UNIPC})
+
 # One line a field: what a person calls it, the rule it must keep, and what to do.
 _RULES: dict[str, tuple[str, str, str]] = {
     "steps": ("Steps", f"a whole number from 1 to {MAX_STEPS}", "try 20"),
@@ -85,11 +89,17 @@ _SIZE = re.compile(r"(\d{1,6})\s*[x×*]\s*(\d{1,6})", re.ASCII)
 _ALLOWED_CONTROLS = frozenset("\n\r\t")
 
 
-def _checked_text(text: str, label: str) -> str:
-    """`text` with its ends stripped; refuses control characters and more than `MAX_PROMPT_CHARS`."""
-    if len(text) > MAX_PROMPT_CHARS:
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+GuidanceScale = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+def _checked_text(text: str, label: str, max_chars: int = MAX_PROMPT_CHARS) -> str:
+    """`text` with its ends stripped; refuses control characters and more than `max_chars`."""
+    if len(text) > max_chars:
         raise ValueError(
-            f"{label} has {len(text):,} characters, at most {MAX_PROMPT_CHARS:,} are allowed: "
+            f"{label} has {len(text):,} characters, at most {max_chars:,} are allowed: "
             "shorten it (T5 reads the first 120 or 300 tokens only)."
         )
     for position, char in enumerate(text):
@@ -113,12 +123,12 @@ class GenerationRequest(BaseModel):
     checkpoint: str | None = None
     precision: Precision | None = None
     numerics: Numerics | None = None
-    width: Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)] | None = None
-    height: Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)] | None = None
-    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
-    guidance_scale: Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)] | None = None
+    width: Side | None = None
+    height: Side | None = None
+    steps: Steps | None = None
+    guidance_scale: GuidanceScale | None = None
     scheduler: Scheduler | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    seed: Seed | None = None
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
 
     @field_validator("prompt")
@@ -168,17 +178,22 @@ class ResolvedRequest(BaseModel):
     family: str
     precision: Precision
     numerics: Numerics
-    width: int
-    height: int
-    bin_width: int
-    bin_height: int
-    steps: int
-    guidance_scale: float
+    width: Side
+    height: Side
+    bin_width: Side
+    bin_height: Side
+    steps: Steps
+    guidance_scale: GuidanceScale
     scheduler: Scheduler
-    seed: int
+    seed: Seed
     timesteps: tuple[int, ...] | None
     max_tokens: int
     clean_caption: bool
+
+    @field_validator("prompt", "negative_prompt", "full_prompt", "full_negative_prompt")
+    @classmethod
+    def _texts_are_text(cls, text: str) -> str:
+        return _checked_text(text, "Prompt", 2 * MAX_PROMPT_CHARS)
 
     @property
     def size(self) -> Size:
@@ -245,6 +260,25 @@ def resolve(
     return tuple(first.model_copy(update={"seed": seed + index}) for index in range(request.num_images))
 
 
+def confirm(request: ResolvedRequest, checkpoint: Checkpoint) -> None:
+    """Refuse a resolved request that the checkpoint could not have come to, such as one from an edited picture."""
+    facts = {
+        "family": (request.family, checkpoint.family),
+        "max_tokens": (request.max_tokens, checkpoint.max_tokens),
+        "timesteps": (request.timesteps, checkpoint.timesteps),
+        "working size": (request.bin, bins.nearest(request.size, checkpoint.sample_size)),
+    }
+    for name, (found, expected) in facts.items():
+        if found != expected:
+            raise InputError(
+                f"The settings say {name} {_shown(found)}, {Path(checkpoint.name).name} has {expected}: "
+                "choose a picture that this app made, unchanged."
+            )
+    if request.scheduler not in checkpoint.schedulers:
+        raise _wrong_scheduler(request.scheduler, checkpoint)
+    _check_single_step(request.steps, request.scheduler, checkpoint)
+
+
 def _final_size(request: GenerationRequest, checkpoint: Checkpoint) -> Size:
     if request.width is None or request.height is None:
         return checkpoint.default_size
@@ -269,12 +303,16 @@ def _scheduler(request: GenerationRequest, checkpoint: Checkpoint) -> Scheduler:
     if request.scheduler is None:
         return checkpoint.default_scheduler
     if request.scheduler not in checkpoint.schedulers:
-        raise InputError(
-            f"Scheduler {request.scheduler} does not work with {checkpoint.name}: "
-            f"choose {' or '.join(checkpoint.schedulers)}.",
-            "scheduler",
-        )
+        raise _wrong_scheduler(request.scheduler, checkpoint)
     return request.scheduler
+
+
+def _wrong_scheduler(scheduler: Scheduler, checkpoint: Checkpoint) -> InputError:
+    return InputError(
+        f"Scheduler {scheduler} does not work with {Path(checkpoint.name).name}: "
+        f"choose {' or '.join(checkpoint.schedulers)}.",
+        "scheduler",
+    )
 
 
 def _steps(request: GenerationRequest, checkpoint: Checkpoint) -> int:
@@ -285,7 +323,17 @@ def _steps(request: GenerationRequest, checkpoint: Checkpoint) -> int:
             f"{len(checkpoint.timesteps)} step: set steps to {len(checkpoint.timesteps)}.",
             "steps",
         )
+    _check_single_step(steps, _scheduler(request, checkpoint), checkpoint)
     return steps
+
+
+def _check_single_step(steps: int, scheduler: Scheduler, checkpoint: Checkpoint) -> None:
+    if steps == 1 and checkpoint.family == "alpha" and scheduler in MULTISTEP:
+        raise InputError(
+            f"Steps 1 do not work with {scheduler}, which needs two or more on PixArt-α: "
+            "set steps to 2, or choose ddim.",
+            "steps",
+        )
 
 
 def _guidance_scale(request: GenerationRequest, checkpoint: Checkpoint) -> float:

@@ -6,6 +6,7 @@ Brings in no torch. A request goes `parse` → `resolve` → journal here and no
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.presets import Styles
-from pixart_ui.request import GenerationRequest, ResolvedRequest, resolve
+from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm, resolve
 from pixart_ui.settings import Settings
 
 LOCAL_OWNER = "local"
@@ -49,9 +50,23 @@ class Services:
         )
 
     def default_checkpoint(self) -> Checkpoint:
-        """The best checkpoint already on this disk, else PixArt-Tiny. Nothing is fetched."""
+        """The best checkpoint already on this disk, else PixArt-Tiny. Nothing is fetched.
+
+        On a processor a published one takes minutes a picture and tens of GB: it is there to be chosen, not given.
+        """
+        if self._draws_on_a_processor():
+            return self.catalog.get("tiny")
         published = (entry for entry in self.catalog if not entry.is_local)
         return next((entry for entry in published if self.hub.is_available(entry)), self.catalog.get("tiny"))
+
+    def _draws_on_a_processor(self) -> bool:
+        """What the running workers say; before one runs, what was asked for and whether there is an NVIDIA driver."""
+        workers = self.journal.workers()
+        if workers:
+            return all(worker.device == "cpu" for worker in workers)
+        if self.settings.device == "auto":
+            return shutil.which("nvidia-smi") is None
+        return self.settings.device == "cpu"
 
     def resolve(self, request: GenerationRequest) -> tuple[ResolvedRequest, ...]:
         """One resolved request for each picture. Raises InputError, or CheckpointError if the weights are not here."""
@@ -65,6 +80,9 @@ class Services:
         return self.submit_resolved(self.resolve(request), owner)
 
     def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+        """The same for requests that are resolved already, from here or from a picture. Raises InputError."""
+        for request in requests:
+            confirm(request, self.catalog.get(request.checkpoint))
         return self.journal.submit(requests, owner, is_urgent=True)
 
     def image_path(self, job: Job) -> Path | None:

@@ -45,7 +45,7 @@ class Settings:
         return cls(
             data_dir=Path(folder).expanduser().resolve() if folder else _default_data_dir(),
             device=chosen,
-            host=host if host is not None else cls.host,
+            host=host if host is not None else _default_host(environ),
             port=port if port is not None else cls.port,
         )
 
@@ -77,6 +77,11 @@ class Settings:
 
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("pixart-ui", appauthor=False))
+
+
+def _default_host(environ: Mapping[str, str]) -> str:
+    """This machine alone; on Hugging Face Spaces, whose proxy stands before the container, every address of it."""
+    return "0.0.0.0" if "SPACE_ID" in environ else Settings.host
 
 
 def _check_device(device: str) -> None:

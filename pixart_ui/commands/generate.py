@@ -24,7 +24,7 @@ from pixart_ui.errors import DiskFullError, InputError
 from pixart_ui.events import Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
-from pixart_ui.jobs.lock import CPU_ID, DeviceTaken
+from pixart_ui.jobs.lock import DeviceTaken
 from pixart_ui.jobs.worker import LOG_FORMAT, new_name, open_worker
 from pixart_ui.request import GenerationRequest, ResolvedRequest, parse_size
 from pixart_ui.services import Services
@@ -120,7 +120,10 @@ def _again(services: Services, source: Path | None, args: argparse.Namespace) ->
 def _check_device(settings: Settings, workers: Sequence[WorkerStatus]) -> None:
     """A worker that runs has its device already; asking for another kind beside it is a mistake worth a word."""
     kind = settings.device.partition(":")[0]
-    if not workers or kind == "auto" or any((kind == "cpu") == (worker.device == CPU_ID) for worker in workers):
+    if not workers or kind == "auto":
+        return
+    devices = {str(worker.info.get("device", worker.device)) for worker in workers}
+    if settings.device in devices or (settings.device == kind and any(name.startswith(kind) for name in devices)):
         return
     name = workers[0].info.get("name", workers[0].device)
     raise InputError(

@@ -87,8 +87,10 @@ class Components:
         if dropped:
             memory.release(self._device)
 
-    def is_kept(self, source: Source) -> bool:
-        return source in self._kept
+    def make_room(self, source: Source, needed_bytes: int) -> None:
+        """Drop everything else where `source` is still to come and the device has less than `needed_bytes` free."""
+        if source not in self._kept and self._device.memory()[0] < needed_bytes:
+            self.keep_only(())
 
     def kept_bytes(self) -> int:
         return sum(loaded.weight_bytes for loaded in self._kept.values())
@@ -106,12 +108,12 @@ class Components:
 def load_tokenizer(folder: Path) -> Any:
     """T5's tokenizer, also from a folder with a bare `spiece.model` as the Hub has it. Raises CheckpointError."""
     has_config = (folder / "tokenizer_config.json").exists() or (folder / "tokenizer.json").exists()
-    with _as_checkpoint_error(folder):
+    with as_checkpoint_error(folder):
         return (AutoTokenizer if has_config else T5Tokenizer).from_pretrained(folder, local_files_only=True)
 
 
 def _load_module(source: Source, device: Device) -> Any:
-    with _as_checkpoint_error(source.folder):
+    with as_checkpoint_error(source.folder):
         if source.component == "text_encoder":
             return _load_text_encoder(source, device)
         cls = PixArtTransformer2DModel if source.component == "transformer" else AutoencoderKL
@@ -156,15 +158,24 @@ def _refuse_incomplete(source: Source, report: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _as_checkpoint_error(folder: Path) -> Iterator[None]:
+def as_checkpoint_error(folder: Path) -> Iterator[None]:
     """What the libraries raise for unreadable files, as one sentence. Out of memory passes through."""
     try:
         yield
-    except (torch.cuda.OutOfMemoryError, MemoryError):
+    except (torch.cuda.OutOfMemoryError, torch.AcceleratorError, MemoryError):
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(
-            f"{folder} cannot be loaded ({reason}): run `python -m pixart_ui models verify`, then fetch or copy the "
-            "checkpoint again."
-        ) from error
+    except RuntimeError as error:
+        # transformers reports whatever went wrong while bitsandbytes quantized in one general error
+        if "out of memory" in str(error).lower() or ("conversion" in str(error) and torch.cuda.is_available()):
+            raise MemoryError from error
+        raise _unreadable(folder, error) from error
+    except (OSError, ValueError, KeyError, SafetensorError, TypeError, NotImplementedError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return CheckpointError(
+        f"{folder} cannot be loaded ({reason}): run `python -m pixart_ui models verify`, then fetch or copy the "
+        "checkpoint again."
+    )

@@ -46,8 +46,8 @@ def denoise(
     """Yield each step; the last one's latents are the picture's. `negative` is None where guidance is off."""
     states, mask = _batch(prompt, negative, device, transformer.dtype)
     generator = torch.Generator("cpu").manual_seed(request.seed)
+    timesteps = _timesteps(scheduler, request, device)  # before the noise: some schedulers' first sigma depends on it
     latents = _noise(transformer, request, states, generator) * scheduler.init_noise_sigma
-    timesteps = _timesteps(scheduler, request, device)
     conditions = _micro_conditions(transformer, request, states)
     extra = _step_arguments(scheduler, generator)
     if request.family == "alpha" and hasattr(scheduler, "set_begin_index"):

@@ -38,10 +38,14 @@ class Device:
         return torch.float32 if self.torch_device.type == "cpu" else self.storage_dtype(precision)
 
     def memory(self) -> tuple[int, int]:
-        """Free and total bytes: of the GPU, or of the machine where the CPU works."""
+        """Free and total bytes: of the GPU, or of the machine where the CPU works.
+
+        What torch has reserved and does not use is free for this process.
+        """
         if self.is_cuda:
             free, total = torch.cuda.mem_get_info(self.torch_device)
-            return int(free), int(total)
+            unused = torch.cuda.memory_reserved(self.torch_device) - torch.cuda.memory_allocated(self.torch_device)
+            return int(free) + unused, int(total)
         memory = psutil.virtual_memory()
         return int(memory.available), int(memory.total)
 
@@ -62,8 +66,14 @@ def open_device(wanted: str) -> Device:
 
 def _cuda(index: int) -> Device:
     if not torch.cuda.is_available():
-        build = "this build of torch has no CUDA" if torch.version.cuda is None else "no usable NVIDIA GPU was found"
-        raise DeviceError(f"Device cuda was asked for, but {build}: use --device cpu, or install what is missing.")
+        if torch.version.cuda is None:
+            raise DeviceError(
+                "Device cuda was asked for, but this build of torch has no CUDA: use --device cpu, or install the "
+                "CUDA build, see pytorch.org/get-started."
+            )
+        raise DeviceError(
+            "Device cuda was asked for, but no usable NVIDIA GPU was found: use --device cpu, or install its driver."
+        )
     count = torch.cuda.device_count()
     if index >= count:
         raise DeviceError(

@@ -20,7 +20,7 @@ from pixart_ui import __version__
 from pixart_ui.catalog import COMPONENTS, Component
 from pixart_ui.engine import planner, previews, schedulers, sizes
 from pixart_ui.engine.clock import PhaseClock, out_of_memory_as_sentence
-from pixart_ui.engine.components import Components, Source, load_tokenizer
+from pixart_ui.engine.components import Components, Source, as_checkpoint_error, load_tokenizer
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.denoise import denoise
 from pixart_ui.engine.device import Device, open_device
@@ -140,6 +140,8 @@ class Engine:
         missing = [text for text, embedding in found.items() if embedding is None]
         if missing:
             residency = group.plan.residency(Phase.ENCODE)
+            needed = group.weight_bytes["text_encoder"] + planner.ENCODE_BYTES
+            self._components.make_room(group.sources["text_encoder"], needed)
             with (
                 out_of_memory_as_sentence(Phase.ENCODE, self._device),
                 self._components.on_device(group.sources["text_encoder"], residency) as encoder,
@@ -149,7 +151,9 @@ class Engine:
                     embedding = encode(text, group.tokenizer, encoder.module, group.max_tokens, group.numerics)
                     self._embeddings.put(keys[text], embedding)
                     found[text] = embedding
-        measurement = clock.stop(is_cached=not missing)
+                measurement = clock.stop()
+        else:
+            measurement = clock.stop(is_cached=True)
         yield PhaseFinished(measurement)
         return {text: embedding for text, embedding in found.items() if embedding is not None}, measurement
 
@@ -179,7 +183,7 @@ class Engine:
                 yield StepDone(index, step.number, step.total, preview)
                 if is_cancelled(index):
                     raise Cancelled
-        measurement = clock.stop()
+            measurement = clock.stop()
         yield PhaseFinished(measurement, index)
         return step.latents, measurement
 
@@ -194,7 +198,7 @@ class Engine:
         ):
             clock.loaded(vae)
             image = decode(vae.module, latents, group.requests[index])
-        measurement = clock.stop()
+            measurement = clock.stop()
         yield PhaseFinished(measurement, index)
         return image, measurement
 
@@ -212,27 +216,36 @@ class Engine:
             )
             for component in WEIGHTS
         }
+        for scheduler in {request.scheduler for request in requests}:
+            with as_checkpoint_error(located.folders["scheduler"]):
+                schedulers.build(scheduler, located.folders["scheduler"])
         self._components.keep_only(sources.values())
+        weight_bytes = self._weight_bytes(sources)
         return Group(
             requests=requests,
             texts=[self._texts(request) for request in requests],
             located=located,
             hashes=self._hashes(located),
             sources=sources,
-            plan=self._plan(requests, sources),
+            weight_bytes=weight_bytes,
+            plan=self._plan(requests, weight_bytes),
             tokenizer=load_tokenizer(located.folders["tokenizer"]),
             rgb=previews.latent_rgb(located.folders["vae"], first.family),
         )
 
-    def _plan(self, requests: Sequence[ResolvedRequest], sources: Mapping[Component, Source]) -> Plan:
+    def _weight_bytes(self, sources: Mapping[Component, Source]) -> dict[Component, int]:
         is_cpu = self._device.torch_device.type == "cpu"
-        weights = {
-            component: sizes.device_bytes(component, source.folder, source.precision, is_cpu=is_cpu)
+        return {
+            component: sizes.device_bytes(
+                component, source.folder, source.precision, is_cpu=is_cpu, variant=source.variant
+            )
             for component, source in sources.items()
         }
+
+    def _plan(self, requests: Sequence[ResolvedRequest], weight_bytes: Mapping[Component, int]) -> Plan:
         pixels = max(request.bin_width * request.bin_height for request in requests)
         free, _ = self._device.memory()
-        return planner.plan(planner.Demand(weights, pixels), free + self._components.kept_bytes())
+        return planner.plan(planner.Demand(weight_bytes, pixels), free + self._components.kept_bytes())
 
     def _texts(self, request: ResolvedRequest) -> Texts:
         prompt = self._cleaner.clean(request.full_prompt, request.clean_caption)

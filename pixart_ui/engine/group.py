@@ -37,6 +37,7 @@ class Group:
     located: Located
     hashes: Mapping[str, str]
     sources: Mapping[Component, Source]
+    weight_bytes: Mapping[Component, int]
     plan: Plan
     tokenizer: Any
     rgb: LatentRgb

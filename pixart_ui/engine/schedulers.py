@@ -51,6 +51,8 @@ def build(scheduler: Scheduler, folder: Path) -> Any:
     """A fresh scheduler (they keep state between steps) from the config in `folder`."""
     cls = CLASSES[scheduler]
     config = cls.load_config(folder)
+    if "num_train_timesteps" not in config:
+        raise ValueError("scheduler_config.json does not say num_train_timesteps")
     if config.get("_class_name") == cls.__name__:
         return cls.from_config(config)
     shared = {key: config[key] for key in SHARED_KEYS if key in config}

@@ -12,6 +12,7 @@ from pathlib import Path
 from pixart_ui.catalog import Component
 from pixart_ui.request import Precision
 
+VARIANTS = ("fp16", "bf16")
 # Bytes a weight: the number itself, and for 4 bit one fp32 scale for each block of 64.
 QUANTIZED_BYTES = {Precision.INT8: 1.0, Precision.NF4: 0.5 + 4 / 64, Precision.FP4: 0.5 + 4 / 64}
 
@@ -25,9 +26,11 @@ class Tensor:
     ndim: int
 
 
-def read_tensors(folder: Path) -> Iterator[Tensor]:
-    """All tensors in the folder's safetensors files, from their headers."""
+def read_tensors(folder: Path, variant: str | None = None) -> Iterator[Tensor]:
+    """All tensors in the folder's safetensors files of that variant, from their headers."""
     for path in sorted(folder.glob("*.safetensors")):
+        if _variant(path) != variant:
+            continue
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length))
@@ -36,10 +39,16 @@ def read_tensors(folder: Path) -> Iterator[Tensor]:
                 yield Tensor(name, math.prod(entry["shape"]), len(entry["shape"]))
 
 
-def device_bytes(component: Component, folder: Path, precision: Precision, *, is_cpu: bool) -> int:
+def _variant(path: Path) -> str | None:
+    return next((part for part in path.name.split(".") if part in VARIANTS), None)
+
+
+def device_bytes(
+    component: Component, folder: Path, precision: Precision, *, is_cpu: bool, variant: str | None = None
+) -> int:
     """Bytes that the component will take: 16-bit (fp32 on a CPU), T5's linear layers as the precision says."""
     width = 4 if is_cpu else 2
-    tensors = list(read_tensors(folder))
+    tensors = list(read_tensors(folder, variant))
     if not tensors:  # pickled weights: fp32 on disk
         return sum(path.stat().st_size for path in folder.glob("*.bin")) * width // 4
     if component == "text_encoder":

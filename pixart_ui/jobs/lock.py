@@ -59,7 +59,9 @@ def device_lock(device_id: str, data_dir: Path) -> Iterator[None]:
 
 
 def _user_folder() -> Path:
-    """A folder of this user in the machine's temporary folder. Raises WorkerError where somebody else made it."""
+    """A folder of this user in the machine's temporary folder: two people on one machine have two.
+
+    Raises WorkerError where somebody else made it."""
     folder = Path(tempfile.gettempdir()) / f"pixart-ui-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if os.name == "posix" and folder.lstat().st_uid != os.getuid():

@@ -152,7 +152,7 @@ def test_cuda_asked_for_and_absent_is_one_sentence(toy: Path, tmp_path: Path) ->
     ended = run(
         "generate", "a", "--checkpoint", str(toy), "--device", "cuda", "--data-dir", str(tmp_path), environ=environ
     )
-    assert ended.code == 1
+    assert ended.code == 2
     assert ended.out == ""
     assert ended.err.splitlines()[-1].startswith("Device cuda was asked for, but")
     assert "Traceback" not in ended.err

@@ -125,7 +125,7 @@ def test_pickled_weights_need_their_flag(models: Shell, server: FakeHub) -> None
 @pytest.mark.parametrize(
     ("words", "environ", "code", "sentence"),
     [
-        (["download", "sigma-51"], {}, 2, "Unknown checkpoint 'sigma-51': did you mean 'sigma-512'?"),
+        (["download", "sigma-51"], {}, 2, "Unknown checkpoint 'sigma-51', did you mean 'sigma-512'?"),
         (["verify", "nothing"], {}, 2, "Unknown checkpoint 'nothing':"),
         (["download", "sigma-512"], {"HF_HUB_OFFLINE": "1"}, 1, "HF_HUB_OFFLINE is set"),
         (["download", "sigma-512"], {"HF_ENDPOINT": "http://127.0.0.1:9"}, 1, "http://127.0.0.1:9 cannot be reached"),

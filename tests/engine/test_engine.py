@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pixart_ui.catalog import from_folder
-from pixart_ui.engine import planner
+from pixart_ui.engine import planner, sizes
 from pixart_ui.engine.components import Components, Source
 from pixart_ui.engine.device import open_device
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingKey
@@ -234,6 +234,45 @@ def test_planner_keeps_what_fits() -> None:
     assert residencies(24) == ["resident", "resident", "resident"]
     assert residencies(8) == ["staged", "resident", "resident"]
     assert residencies(3) == ["staged", "staged", "staged"]
+
+
+def test_a_staged_text_encoder_gets_the_room_it_needs(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a card that holds T5 or the others, the others leave before the next new prompt is encoded."""
+    run(engine, make_requests(toys["sigma"]))
+    kept = engine.info()["weight_bytes"]
+    source = Source("text_encoder", toys["sigma"] / "text_encoder", Precision.NF4)
+    engine._components.make_room(source, needed_bytes=1000)
+    assert engine.info()["weight_bytes"] == kept
+    monkeypatch.setattr("pixart_ui.engine.device.Device.memory", lambda self: (10_000, 10**9))
+    engine._components.make_room(source, needed_bytes=10_001)
+    assert engine.info()["weight_bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    "config", ['{"_class_name": "DDPMScheduler"}', '{"num_train_timesteps": 1000, "beta_schedule": "x"}']
+)
+def test_a_scheduler_config_that_is_none_is_one_sentence(tmp_path: Path, config: str) -> None:
+    from tests.toy import make_toy_checkpoint
+
+    folder = make_toy_checkpoint(tmp_path / "sigma")
+    (folder / "scheduler" / "scheduler_config.json").write_text(config)
+    hub = Hub(tmp_path / "records")
+    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+    with pytest.raises(CheckpointError, match="scheduler cannot be loaded"):
+        run(engine, make_requests(folder))
+
+
+def test_sizes_count_one_variant_only(tmp_path: Path) -> None:
+    from tests.toy import make_toy_checkpoint
+
+    folder = make_toy_checkpoint(tmp_path / "sigma") / "vae"
+    alone = sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False)
+    (path,) = folder.glob("*.safetensors")
+    path.with_suffix(".fp16.safetensors").write_bytes(path.read_bytes())
+    assert sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False) == alone
+    assert sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False, variant="fp16") == alone
 
 
 def test_planner_says_why() -> None:

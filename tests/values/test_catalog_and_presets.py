@@ -76,7 +76,7 @@ def test_shipped_styles_are_read_and_some_are_for_tiny_alone() -> None:
 
 
 def test_an_unknown_style_lists_the_choices() -> None:
-    with pytest.raises(InputError, match="Unknown style 'cinematik': did you mean 'Cinematic'"):
+    with pytest.raises(InputError, match="Unknown style 'cinematik', did you mean 'Cinematic'"):
         Styles.load(presets_dir()).get("cinematik", "sigma-1024")
 
 

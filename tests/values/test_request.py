@@ -18,6 +18,7 @@ from pixart_ui.request import (
     Precision,
     ResolvedRequest,
     Scheduler,
+    confirm,
     parse_size,
     resolve,
 )
@@ -56,7 +57,7 @@ def resolved(checkpoint: str = "tiny", style: Style | None = None, **values: Any
         ({"prompt": "x", "seed": 2**64}, "seed", f"Seed {2**64} is not"),
         ({"prompt": "x", "seed": MAX_SEED, "num_images": 2}, None, "runs past the largest seed"),
         ({"prompt": "x", "num_images": 0}, "num_images", "Number of images 0 is not"),
-        ({"prompt": "x", "promt": "y"}, None, "Unknown setting 'promt': did you mean 'prompt'"),
+        ({"prompt": "x", "promt": "y"}, None, "Unknown setting 'promt', did you mean 'prompt'"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(values: dict[str, Any], field: str | None, sentence: str) -> None:
@@ -74,6 +75,7 @@ def test_a_wrong_value_is_one_sentence(values: dict[str, Any], field: str | None
         ("tiny", {"width": 512, "height": 64}, "too narrow"),
         ("alpha-lcm-1024", {"scheduler": "dpm++"}, "does not work with alpha-lcm-1024: choose lcm"),
         ("alpha-lcm-1024", {"guidance_scale": 4.5}, "distilled to run without: set guidance to 0"),
+        ("alpha-512", {"steps": 1}, r"Steps 1 do not work with dpm\+\+, .* set steps to 2, or choose ddim"),
         ("alpha-dmd-512", {"steps": 20}, "distilled to 1 step: set steps to 1"),
     ],
 )
@@ -127,6 +129,29 @@ def test_a_prompt_with_braces_is_text() -> None:
 def test_a_resolved_request_survives_json() -> None:
     (request,) = resolved(seed=MAX_SEED, prompt="naïve 🌙 <b>")
     assert ResolvedRequest.model_validate_json(request.model_dump_json()) == request
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        ({"steps": 0}, "Steps 0 is not"),
+        ({"bin_width": 0}, "bin_width: 0 is not allowed"),
+        ({"width": 0}, "Width 0 is not"),
+        ({"seed": -1}, "Seed -1 is not"),
+        ({"full_prompt": "a\x00"}, "control character"),
+        ({"max_tokens": 0}, "The settings say max_tokens 0, tiny has 300"),
+        ({"family": "zz"}, "The settings say family 'zz', tiny has sigma"),
+        ({"timesteps": (5, 900)}, "The settings say timesteps"),
+        ({"bin_width": 512}, "The settings say working size 512×256, tiny has 256×256"),
+        ({"scheduler": "lcm"}, "Scheduler lcm does not work with tiny"),
+    ],
+)
+def test_an_edited_picture_cannot_get_round_the_validator(edit: dict[str, Any], sentence: str) -> None:
+    (request,) = resolved()
+    confirm(request, CATALOG.get("tiny"))
+    values = request.model_dump() | edit
+    with pytest.raises(InputError, match=sentence):
+        confirm(ResolvedRequest.parse(values), CATALOG.get("tiny"))
 
 
 def test_an_unknown_key_in_a_stored_request_is_named() -> None:
