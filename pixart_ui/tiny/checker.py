@@ -212,9 +212,10 @@ def _match(mentions: tuple[Mention, ...], found: tuple[Found, ...]) -> list[Foun
 
 
 def _likeness(mention: Mention, item: Found | None) -> float:
+    """The shape says which object is meant; one with neither shape nor colour right is not meant at all."""
     if item is None:
         return 0.0
-    return 0.1 + (mention.colour == item.colour) * 1.1 + (mention.shape == item.shape) * 1.0
+    return (mention.shape == item.shape) * 1.1 + (mention.colour == item.colour) * 1.0 - 0.1
 
 
 def _lies(first: Found | None, relation: str, second: Found | None) -> bool:

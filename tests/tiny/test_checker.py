@@ -13,7 +13,7 @@ from pixart_ui.tiny import checker_fit
 from pixart_ui.tiny.captions import parse
 from pixart_ui.tiny.checker import check, look
 from pixart_ui.tiny.scenes import draw
-from pixart_ui.tiny.world import COLOURS, SHAPES
+from pixart_ui.tiny.world import COLOURS, SHAPES, Item, Scene
 
 OPPOSITES = {"left of": "right of", "above": "below"}
 
@@ -53,6 +53,16 @@ def test_a_wrong_caption_is_noticed() -> None:
         other = OPPOSITES.get(relation) or next(key for key, value in OPPOSITES.items() if value == relation)
         noticed["relation"] += check(image, caption.replace(relation, other)).relations_right == 0
     assert min(noticed.values()) >= 0.95 * total, noticed
+
+
+def test_swapped_colours_are_wrong_colours_and_strangers_are_in_no_relation() -> None:
+    items = (Item("circle", "purple", "medium", 0.25, 0.5), Item("heart", "green", "medium", 0.75, 0.5))
+    image = draw(Scene(items))
+    assert check(image, "a purple circle left of a green heart").is_all_right
+    swapped = check(image, "a green circle left of a purple heart")
+    assert (swapped.colours_right, swapped.shapes_right, swapped.relations_right) == (0, 2, 1)
+    strangers = check(image, "a red star left of an orange boat")
+    assert (strangers.colours_right, strangers.shapes_right, strangers.relations_right) == (0, 0, 0)
 
 
 def test_an_empty_picture_shows_nothing() -> None:
