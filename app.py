@@ -7,6 +7,7 @@ import socket
 import sys
 
 from pixart_ui import cli
+from pixart_ui.commands.flags import add_device_flags
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.supervisor import Supervisor
 from pixart_ui.services import Services
@@ -17,7 +18,7 @@ def main() -> int:
     parser = cli.Parser(prog="python app.py", description=__doc__, parents=[cli.data_dir_parser()])
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", help="port to listen on (default: 7860)")
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add_device_flags(parser)
     flags = vars(parser.parse_args())
     settings = Settings.read(os.environ, **flags | {"port": port_number(flags["port"])})
     with cli.unexpected_kept(settings):

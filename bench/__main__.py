@@ -1,6 +1,9 @@
 """Measures the app on this machine: how soon the page is served, the worker is ready, and a picture is there.
 
     make bench                       # or: python -m bench [--json FILE]
+    python -m bench compare --help   # strategies for small cards, each in a process of its own
+    python -m bench figure --help    # their frontier as a picture, and the table
+    python -m bench list             # the strategies' names
 
 Everything is real: `python app.py` in a process of its own with an empty data folder, PixArt-Tiny, pictures of 256²
 in 20 steps with guidance. The first picture is cold; the warm ones are new prompts afterwards.
@@ -9,6 +12,7 @@ in 20 steps with guidance. The first picture is cold; the warm ones are new prom
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import platform
 import shutil
@@ -38,9 +42,13 @@ PROMPTS = (
     "a yellow moon above a red mountain in the snow",
 )
 PATIENCE_SECONDS = 120
+COMMANDS = {"compare": "bench.compare", "figure": "bench.figure", "list": "bench.names"}
 
 
 def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+        importlib.import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the app on this machine.")
     parser.add_argument("--json", type=Path, help="write the results to this file as well")
     arguments = parser.parse_args()

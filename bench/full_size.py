@@ -2,7 +2,8 @@
 
 Memory and time do not depend on the values. Quality does: pictures made with it are noise, and say nothing.
 
-    python -m bench.full_size /tmp/sigma-1024      # about 14 GB
+    python -m bench.full_size /tmp/sigma-1024                                     # about 14 GB
+    python -m bench.full_size /tmp/sigma-2k --sample-size 256 --rest-from /tmp/sigma-1024   # the transformer alone
 """
 
 from __future__ import annotations
@@ -53,23 +54,49 @@ VAE = {
 SCALE = 0.02
 
 
-def build(folder: Path, device: str, *, sample_size: int = 128, num_t5_layers: int = 24) -> Path:
-    """Write the checkpoint: T5 as fp16 with `wo` in fp32, the rest in fp16. Weights are drawn on `device`."""
-    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
-    from transformers import T5Config, T5EncoderModel
+INDEX = {
+    "_class_name": "PixArtSigmaPipeline",
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "text_encoder": ["transformers", "T5EncoderModel"],
+    "transformer": ["diffusers", "PixArtTransformer2DModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+}
+
+
+def build(
+    folder: Path, device: str, *, sample_size: int = 128, num_t5_layers: int = 24, rest_from: Path | None = None
+) -> Path:
+    """Write the checkpoint: T5 as fp16 with `wo` in fp32, the rest in fp16. Weights are drawn on `device`.
+
+    `sample_size` 128 is Sigma-1024 and 256 Sigma-2K. Everything but the transformer can be linked `rest_from` another
+    such folder, as the 2K repository takes it from its sibling.
+    """
+    from diffusers import PixArtTransformer2DModel
 
     folder.mkdir(parents=True, exist_ok=True)
+    if rest_from is None:
+        _write_rest(folder, device, num_t5_layers)
+    else:
+        for name in ("tokenizer", "text_encoder", "vae", "scheduler"):
+            (folder / name).symlink_to((rest_from / name).resolve(), target_is_directory=True)
+    transformer = SIGMA_TRANSFORMER | {"sample_size": sample_size, "interpolation_scale": sample_size // 64}
+    _write(folder / "transformer", lambda: PixArtTransformer2DModel(**transformer), device)
+    (folder / "model_index.json").write_text(json.dumps(INDEX))
+    return folder
+
+
+def _write_rest(folder: Path, device: str, num_t5_layers: int) -> None:
+    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
+    from transformers import T5Config, T5EncoderModel
+
     write_tokenizer(folder / "tokenizer")
     config = T5Config(**(T5_XXL | {"num_layers": num_t5_layers}))
     _write(folder / "text_encoder", lambda: T5EncoderModel(config), device)
-    transformer = SIGMA_TRANSFORMER | {"sample_size": sample_size, "interpolation_scale": sample_size // 64}
-    _write(folder / "transformer", lambda: PixArtTransformer2DModel(**transformer), device)
     _write(folder / "vae", lambda: AutoencoderKL(**VAE), device)
     DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02).save_pretrained(
         folder / "scheduler"
     )
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "PixArtSigmaPipeline"}))
-    return folder
 
 
 def _write(folder: Path, make: Callable[[], Any], device: str) -> None:
@@ -102,8 +129,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--t5-layers", type=int, default=24)
+    parser.add_argument("--sample-size", type=int, default=128, choices=(32, 64, 128, 256), help="256 is Sigma-2K")
+    parser.add_argument("--rest-from", type=Path, metavar="FOLDER", help="link all but the transformer from there")
     arguments = parser.parse_args()
-    build(arguments.folder, arguments.device, num_t5_layers=arguments.t5_layers)
+    build(
+        arguments.folder,
+        arguments.device,
+        sample_size=arguments.sample_size,
+        num_t5_layers=arguments.t5_layers,
+        rest_from=arguments.rest_from,
+    )
 
 
 if __name__ == "__main__":

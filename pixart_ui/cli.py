@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pixart_ui import __version__
-from pixart_ui.commands import doctor, generate, models, worker
+from pixart_ui.commands import doctor, generate, models, plan, worker
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.settings import Settings
 
@@ -84,7 +84,8 @@ def say(sentence: str) -> None:
 
 def _run(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
-    settings = Settings.read(os.environ, data_dir=getattr(args, "data_dir", None), device=getattr(args, "device", None))
+    flags = {name: getattr(args, name, None) for name in ("data_dir", "device", "vram_budget")}
+    settings = Settings.read(os.environ, **flags)
     with unexpected_kept(settings):
         code: int = args.run(settings, args)
     return code
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m pixart_ui", description="PixArt pictures from the command line.", parents=parents)
     parser.add_argument("--version", action="version", version=f"PixArt UI {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (generate, models, worker, doctor):
+    for command in (generate, models, plan, worker, doctor):
         command.add_parser(subparsers, parents)
     return parser
 

@@ -6,6 +6,7 @@
     ├── DownloadError         a checkpoint could not be fetched
     ├── DeviceError           the device or a library for it is absent (exit code 2)
     ├── OutOfMemory           the device's memory does not hold the plan
+    │   └── BudgetTooSmall    no plan fits the memory that may be used (exit code 2)
     ├── DiskFullError         the disk does not hold the result
     ├── JournalError          the journal cannot be opened, read or written
     ├── WorkerError           the worker could not start or keep running
@@ -56,6 +57,12 @@ class DeviceError(PixArtError):
 
 class OutOfMemory(PixArtError):
     """The device's memory does not hold what the plan asks for."""
+
+
+class BudgetTooSmall(OutOfMemory):
+    """No plan fits the memory that may be used: mended by asking for something else, so nothing was tried."""
+
+    exit_code = 2
 
 
 class DiskFullError(PixArtError):

@@ -28,28 +28,56 @@ class Residency(StrEnum):
 
     RESIDENT = "resident"
     STAGED = "staged"
+    STREAMED = "streamed"
 
 
 @dataclass(frozen=True)
 class PhasePlan:
-    """How one phase is run, and why."""
+    """How one phase is run, and why.
+
+    Where its component is streamed, `kept_units` of its units (see `engine/units.py`) stay on the device for the
+    phase and the others pass through `slots` slots. `tile` is the side in pixels of the pieces that are decoded one
+    after the other, None for the whole picture at once. `predicted_peak_bytes` is what torch will have reserved,
+    components that stay from other phases included; `predicted_seconds` is for the whole group.
+    """
 
     phase: Phase
     residency: Residency
     reason: str
+    predicted_peak_bytes: int = 0
+    predicted_seconds: float = 0.0
+    kept_units: int = 0
+    slots: int = 0
+    tile: int | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a group of pictures is run."""
+    """How a group of pictures is run. `is_estimate` says that nothing was measured on this device yet."""
 
     phases: tuple[PhasePlan, ...]
+    budget_bytes: int = 0
+    is_estimate: bool = True
+
+    @property
+    def predicted_peak_bytes(self) -> int:
+        return max(plan.predicted_peak_bytes for plan in self.phases)
+
+    @property
+    def predicted_seconds(self) -> float:
+        return sum(plan.predicted_seconds for plan in self.phases)
+
+    def phase(self, phase: Phase) -> PhasePlan:
+        return next(plan for plan in self.phases if plan.phase is phase)
 
     def residency(self, phase: Phase) -> Residency:
-        return next(plan.residency for plan in self.phases if plan.phase is phase)
+        return self.phase(phase).residency
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {
+            "predicted_peak_bytes": self.predicted_peak_bytes,
+            "predicted_seconds": self.predicted_seconds,
+        }
 
 
 @dataclass(frozen=True)
@@ -93,6 +121,31 @@ class PhaseFinished:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """How a group will be run, with what that is predicted to take; before anything is done."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class WeightsPrepared:
+    """Weights are being brought into the form that the precision wants, once: `done_bytes` of `total_bytes`."""
+
+    component: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class SteppedDown:
+    """A phase ran out of memory and goes on with a smaller plan; `reason` is a sentence."""
+
+    phase: Phase
+    plan: Plan
+    reason: str
+
+
+@dataclass(frozen=True)
 class StepDone:
     """`step` of `num_steps` is done (1-based); `preview` is a small picture every few steps."""
 
@@ -131,4 +184,14 @@ class ImageFailed:
     is_cancelled: bool = False
 
 
-Event = PhaseStarted | PhaseFinished | StepDone | LatentsReady | ImageReady | ImageFailed
+Event = (
+    Planned
+    | WeightsPrepared
+    | PhaseStarted
+    | PhaseFinished
+    | SteppedDown
+    | StepDone
+    | LatentsReady
+    | ImageReady
+    | ImageFailed
+)

@@ -46,6 +46,21 @@ class Precision(StrEnum):
     FP4 = "fp4"
 
 
+class TransformerPrecision(StrEnum):
+    """How the transformer's numbers are stored; those below 16 bits are made by the libraries as they load it."""
+
+    FP16 = "fp16"
+    BF16 = "bf16"
+    FP8 = "fp8"
+    INT8 = "int8"
+    NF4 = "nf4"
+
+    @property
+    def is_16_bit(self) -> bool:
+        """Whether it is stored as it is computed with, so that its blocks can be streamed."""
+        return self in (TransformerPrecision.FP16, TransformerPrecision.BF16)
+
+
 class Numerics(StrEnum):
     """`exact`: latents equal stock diffusers bit for bit. `fast`: padding trimmed, kernels chosen for the device."""
 
@@ -77,6 +92,12 @@ _RULES: dict[str, tuple[str, str, str]] = {
     "width": ("Width", f"a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}", "try 1024"),
     "height": ("Height", f"a whole number of pixels from {MIN_SIDE} to {MAX_SIDE}", "try 1024"),
     "precision": ("Precision", f"one of {', '.join(Precision)}", "try fp16"),
+    "transformer_precision": (
+        "Transformer precision",
+        f"one of {', '.join(TransformerPrecision)}",
+        "leave it out for the usual one",
+    ),
+    "compile_blocks": ("Compile", "true or false", "try false"),
     "numerics": ("Numerics", f"one of {', '.join(Numerics)}", "try fast"),
     "scheduler": ("Scheduler", f"one of {', '.join(Scheduler)}", "leave it out for the checkpoint's own"),
     "prompt": ("Prompt", "text", "write what the picture should show"),
@@ -122,7 +143,9 @@ class GenerationRequest(BaseModel):
     style: str | None = None
     checkpoint: str | None = None
     precision: Precision | None = None
+    transformer_precision: TransformerPrecision | None = None
     numerics: Numerics | None = None
+    compile_blocks: bool | None = None
     width: Side | None = None
     height: Side | None = None
     steps: Steps | None = None
@@ -177,7 +200,9 @@ class ResolvedRequest(BaseModel):
     checkpoint: str
     family: str
     precision: Precision
+    transformer_precision: TransformerPrecision
     numerics: Numerics
+    compile_blocks: bool = False  # pictures and jobs from before it was a choice do not name it
     width: Side
     height: Side
     bin_width: Side
@@ -189,6 +214,14 @@ class ResolvedRequest(BaseModel):
     timesteps: tuple[int, ...] | None
     max_tokens: int
     clean_caption: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_ones_have_the_usual_transformer(cls, values: Any) -> Any:
+        """Pictures and jobs from before the transformer's precision was a choice do not name it."""
+        if not isinstance(values, Mapping) or "transformer_precision" in values:
+            return values
+        return {**values, "transformer_precision": usual_transformer_precision(values.get("precision"))}
 
     @field_validator("prompt", "negative_prompt", "full_prompt", "full_negative_prompt")
     @classmethod
@@ -204,6 +237,11 @@ class ResolvedRequest(BaseModel):
         return Size(self.bin_width, self.bin_height)
 
     @property
+    def is_transformer_usual(self) -> bool:
+        """Whether the transformer has the precision that it has where nobody asks for one."""
+        return self.transformer_precision is usual_transformer_precision(self.precision)
+
+    @property
     def is_guided(self) -> bool:
         """Whether the denoiser runs a batch of two; the pipelines do so for a guidance scale above 1."""
         return self.guidance_scale > 1.0
@@ -215,6 +253,11 @@ class ResolvedRequest(BaseModel):
             return cls.model_validate(dict(values))
         except ValidationError as error:
             raise _one_sentence(error, cls) from None
+
+
+def usual_transformer_precision(precision: object) -> TransformerPrecision:
+    """The transformer's beside a text encoder of that precision: both bf16, or else fp16."""
+    return TransformerPrecision.BF16 if precision == Precision.BF16 else TransformerPrecision.FP16
 
 
 def resolve(
@@ -235,6 +278,8 @@ def resolve(
     negative = request.negative_prompt if request.negative_prompt is not None else ""
     seed = request.seed if request.seed is not None else random_seed
     timesteps = checkpoint.timesteps
+    precision = request.precision if request.precision is not None else Precision.FP16
+    transformer = request.transformer_precision
     first = ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=negative,
@@ -243,8 +288,10 @@ def resolve(
         full_negative_prompt=style.apply_negative(negative) if style is not None else negative,
         checkpoint=checkpoint.name,
         family=checkpoint.family,
-        precision=request.precision if request.precision is not None else Precision.FP16,
+        precision=precision,
+        transformer_precision=transformer if transformer is not None else usual_transformer_precision(precision),
         numerics=request.numerics if request.numerics is not None else Numerics.FAST,
+        compile_blocks=request.compile_blocks if request.compile_blocks is not None else False,
         width=size.width,
         height=size.height,
         bin_width=working.width,
@@ -257,6 +304,7 @@ def resolve(
         max_tokens=checkpoint.max_tokens,
         clean_caption=True,
     )
+    _check_compiling(first)
     return tuple(first.model_copy(update={"seed": seed + index}) for index in range(request.num_images))
 
 
@@ -277,6 +325,7 @@ def confirm(request: ResolvedRequest, checkpoint: Checkpoint) -> None:
     if request.scheduler not in checkpoint.schedulers:
         raise _wrong_scheduler(request.scheduler, checkpoint)
     _check_single_step(request.steps, request.scheduler, checkpoint)
+    _check_compiling(request)
 
 
 def _final_size(request: GenerationRequest, checkpoint: Checkpoint) -> Size:
@@ -333,6 +382,21 @@ def _check_single_step(steps: int, scheduler: Scheduler, checkpoint: Checkpoint)
             f"Steps 1 do not work with {scheduler}, which needs two or more on PixArt-α: "
             "set steps to 2, or choose ddim.",
             "steps",
+        )
+
+
+def _check_compiling(request: ResolvedRequest) -> None:
+    if request.compile_blocks and request.numerics is Numerics.EXACT:
+        raise InputError(
+            "Compiled blocks do not work with exact numerics, which keep to the stock pipeline's own kernels: "
+            "choose fast numerics, or leave compiling off.",
+            "compile_blocks",
+        )
+    if request.compile_blocks and not request.transformer_precision.is_16_bit:
+        raise InputError(
+            f"Compiled blocks do not work with transformer precision {request.transformer_precision}, "
+            "they need 16 bits: choose fp16 or bf16, or leave compiling off.",
+            "compile_blocks",
         )
 
 

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixart_ui import tiny
+from pixart_ui import prediction, tiny
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
+from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.prediction import Prediction
 from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm, resolve
 from pixart_ui.settings import Settings
@@ -75,6 +77,20 @@ class Services:
         style = self.styles.get(request.style, checkpoint.name)
         return resolve(request, checkpoint, style, random_seed=secrets.randbits(RANDOM_SEED_BITS))
 
+    def predict(self, request: GenerationRequest) -> Prediction | None:
+        """What a request would take on the running worker, without submitting it; None while there is no worker.
+
+        Raises InputError, CheckpointError, and BudgetTooSmall where it does not fit.
+        """
+        requests = self.resolve(request)
+        workers = self.journal.workers()
+        if not workers:
+            return None
+        info = workers[0].info
+        checkpoint = self.catalog.get(requests[0].checkpoint)
+        demand = prediction.demand_of(requests, checkpoint, is_cpu=prediction.is_cpu(info))
+        return prediction.predict(demand, info, Table.load(self.settings.calibration_path))
+
     def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
         """Put the pictures of a request at the head of the queue and return at once."""
         return self.submit_resolved(self.resolve(request), owner)
@@ -102,7 +118,13 @@ def presets_dir() -> Path:
 
 def make_folders(settings: Settings) -> None:
     """Create the data folders. Raises InputError where they cannot be written."""
-    folders = (settings.images_dir, settings.previews_dir, settings.logs_dir, settings.checkpoints_dir)
+    folders = (
+        settings.images_dir,
+        settings.previews_dir,
+        settings.logs_dir,
+        settings.checkpoints_dir,
+        settings.weights_dir,
+    )
     try:
         for folder in (*folders, settings.temp_dir):
             folder.mkdir(parents=True, exist_ok=True)

@@ -11,20 +11,26 @@ from pathlib import Path
 
 import platformdirs
 
+from pixart_ui.byte_size import parse_bytes
 from pixart_ui.errors import InputError
 
 DATA_DIR_VARIABLE = "PIXART_UI_DATA_DIR"
 DEVICE_VARIABLE = "PIXART_UI_DEVICE"
+BUDGET_VARIABLE = "PIXART_UI_VRAM_BUDGET"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`device` is `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`."""
+    """`device` is `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`.
+
+    `vram_budget` is how many bytes of a GPU tensors may use, None for what is free.
+    """
 
     data_dir: Path
     device: str = "auto"
     host: str = "127.0.0.1"
     port: int = 7860
+    vram_budget: int | None = None
 
     @classmethod
     def read(
@@ -35,11 +41,13 @@ class Settings:
         device: str | None = None,
         host: str | None = None,
         port: int | None = None,
+        vram_budget: str | None = None,
     ) -> Settings:
         """Combine flags and environment. Raises InputError for a port or device that cannot be."""
         folder = data_dir if data_dir is not None else environ.get(DATA_DIR_VARIABLE)
         chosen = device if device is not None else environ.get(DEVICE_VARIABLE, "auto")
         _check_device(chosen)
+        budget = vram_budget if vram_budget is not None else environ.get(BUDGET_VARIABLE)
         if port is not None and not 0 < port < 65536:
             raise InputError(f"Port {port} is out of range, it must be from 1 to 65535: try 7860.")
         return cls(
@@ -47,6 +55,7 @@ class Settings:
             device=chosen,
             host=host if host is not None else _default_host(environ),
             port=port if port is not None else cls.port,
+            vram_budget=parse_bytes(budget, "Budget") if budget else None,
         )
 
     @property
@@ -62,6 +71,21 @@ class Settings:
         return self.data_dir / "journal.sqlite3"
 
     @property
+    def calibration_path(self) -> Path:
+        """What was measured on the devices here; predictions come from it."""
+        return self.data_dir / "calibration.json"
+
+    @property
+    def embeddings_dir(self) -> Path:
+        """Prompts that were encoded already; a cache, safe to delete."""
+        return self.data_dir / "embeddings"
+
+    @property
+    def compile_dir(self) -> Path:
+        """What torch and Triton compiled for the devices here; a cache, safe to delete."""
+        return self.data_dir / "compiled"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs"
 
@@ -69,6 +93,11 @@ class Settings:
     def checkpoints_dir(self) -> Path:
         """One small JSON record for each checkpoint that was fetched; the weights are in the Hub's own cache."""
         return self.data_dir / "checkpoints"
+
+    @property
+    def weights_dir(self) -> Path:
+        """Weights in the form that a precision wants them in, where a checkpoint has them otherwise."""
+        return self.data_dir / "weights"
 
     @property
     def temp_dir(self) -> Path:

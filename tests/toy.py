@@ -86,7 +86,7 @@ def _transformer(folder: Path, family: str, sample_size: int) -> None:
         attention_head_dim=32,
         in_channels=4,
         out_channels=8,
-        num_layers=2,
+        num_layers=4,
         cross_attention_dim=num_heads * 32,
         caption_channels=WIDTH,
         sample_size=sample_size,

@@ -16,12 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from pixart_ui import __version__
-from pixart_ui.commands.models import Standing, human
+from pixart_ui import __version__, prediction
+from pixart_ui.byte_size import show_bytes
+from pixart_ui.commands.meter import human
+from pixart_ui.commands.models import Standing
+from pixart_ui.engine.calibration import Table
+from pixart_ui.engine.weights import WeightStore
+from pixart_ui.errors import PixArtError
 from pixart_ui.hub import Hub
+from pixart_ui.jobs.journal import Journal
 from pixart_ui.services import catalog
 from pixart_ui.settings import Settings
 
@@ -69,6 +76,7 @@ class Report:
     packages: dict[str, str | None] = field(default_factory=dict)
     driver: str | None = None
     cards: list[Card] = field(default_factory=list)
+    uses_gpu: bool = False
     processors: int = 0
     memory_bytes: int = 0
     free_memory_bytes: int = 0
@@ -76,6 +84,10 @@ class Report:
     free_disk_bytes: int = 0
     cache_dir: str = ""
     free_cache_bytes: int = 0
+    budget_bytes: int | None = None
+    context_bytes: int | None = None
+    weight_store_bytes: int = 0
+    measured_kinds: dict[str, int] = field(default_factory=dict)
     checkpoints: list[Standing] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -110,11 +122,17 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
 
 def examine(settings: Settings) -> Report:
     """Look at everything that a picture needs."""
-    report = Report(__version__, platform.python_version(), f"{platform.system()} {platform.machine()}")
+    report = Report(
+        __version__,
+        platform.python_version(),
+        f"{platform.system()} {platform.machine()}",
+        budget_bytes=settings.vram_budget,
+    )
     _look_at_packages(report)
     _look_at_devices(report, settings.device)
     _look_at_memory(report)
     _look_at_data_dir(report, settings.data_dir)
+    _look_at_what_was_learned(report, settings)
     hub = Hub(settings.checkpoints_dir)
     _look_at_cache_dir(report, hub.cache_dir)
     _look_at_checkpoints(report, hub)
@@ -144,6 +162,7 @@ def _version(package: str) -> str | None:
 def _look_at_devices(report: Report, asked: str) -> None:
     report.processors = psutil.cpu_count() or 1
     report.driver, report.cards = _nvidia()
+    report.uses_gpu = bool(report.cards) and asked != "cpu"
     torch_version = report.packages.get("torch")
     if report.cards and torch_version is not None and torch_version.endswith("+cpu"):
         report.advice.append(
@@ -209,6 +228,30 @@ def _look_at_data_dir(report: Report, data_dir: Path) -> None:
         )
 
 
+def _look_at_what_was_learned(report: Report, settings: Settings) -> None:
+    """What workers of this data folder stored, measured and say."""
+    report.weight_store_bytes = sum(stored.nbytes for stored in WeightStore(settings.weights_dir).files())
+    devices = Table.load(settings.calibration_path).devices
+    report.measured_kinds = {key: len(calibration.points) for key, calibration in devices.items()}
+    for info in _running_workers(settings.journal_path):
+        if not prediction.is_cpu(info):
+            report.budget_bytes, report.context_bytes = info.get("budget_bytes"), info.get("context_bytes")
+
+
+def _running_workers(path: Path) -> list[Mapping[str, Any]]:
+    """What they say of themselves; a journal that is not there is not made."""
+    if not path.exists():
+        return []
+    try:
+        journal = Journal(path)
+    except PixArtError:
+        return []
+    try:
+        return [worker.info for worker in journal.workers()]
+    finally:
+        journal.close()
+
+
 def _nearest(folder: Path) -> Path:
     """The folder, or the first above it that is there."""
     return next(there for there in (folder, *folder.parents) if there.exists())
@@ -246,6 +289,10 @@ def _lines(report: Report) -> list[str]:
         f"  {human(report.free_memory_bytes)} of {human(report.memory_bytes)} of memory are free",
         f"  {human(report.free_disk_bytes)} are free on the disk of the data folder {report.data_dir}",
         f"  {human(report.free_cache_bytes)} are free on the disk of downloaded checkpoints {report.cache_dir}",
+        f"  {human(report.weight_store_bytes)} of converted weights are kept in the data folder",
+        "",
+        "Plans",
+        *(f"  {text}" for text in _plan_lines(report)),
         "",
         "Checkpoints on this disk",
         *([f"  {standing.name:<17}{human(standing.bytes_on_disk)}" for standing in there] or ["  none"]),
@@ -258,6 +305,26 @@ def _lines(report: Report) -> list[str]:
     if report.advice:
         lines += ["", "Worth knowing", *(f"  {sentence}" for sentence in report.advice)]
     return [*lines, "", "Pictures can be made." if report.can_make_pictures else "Pictures cannot be made yet."]
+
+
+def _plan_lines(report: Report) -> list[str]:
+    """What predictions stand on."""
+    asked = show_bytes(report.budget_bytes) if report.budget_bytes is not None else None
+    if report.uses_gpu:
+        budget = f"{asked} of the GPU" if asked is not None else "all that is free on the GPU"
+        known = report.context_bytes
+        context = show_bytes(known) if known is not None else "not known until a worker runs"
+    else:
+        budget = "none, it is for GPUs only" + (f": the {asked} that are set are left aside" if asked else "")
+        context = "none on a CPU"
+    measured = [
+        f"kinds of work measured on {key.partition(' |')[0]}: {count}" for key, count in report.measured_kinds.items()
+    ]
+    return [
+        f"budget: {budget}",
+        f"CUDA context, beside the budget: {context}",
+        *(measured or ["nothing was measured yet: the first predictions are estimates"]),
+    ]
 
 
 def _device_lines(report: Report) -> list[str]:

@@ -1,4 +1,4 @@
-"""`models`: which checkpoints there are, fetching them ahead, and checking that their bytes are still right.
+"""`models`: which checkpoints there are, fetching and converting them ahead, and checking that their bytes are right.
 
 Nothing but `models download` goes to the network. Progress goes to stderr, results to stdout.
 """
@@ -8,19 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TextIO
 
 from pixart_ui.catalog import Checkpoint
+from pixart_ui.commands import weights
+from pixart_ui.commands.meter import Meter, human
+from pixart_ui.engine.weights import WeightStore
 from pixart_ui.errors import CheckpointError
-from pixart_ui.hub import DownloadProgress, Hub
+from pixart_ui.hub import Hub
 from pixart_ui.hub.places import command
 from pixart_ui.services import catalog
 from pixart_ui.settings import Settings
-
-SECONDS_BETWEEN_LINES = 10.0
 
 
 def add_parser(
@@ -46,8 +45,15 @@ def add_parser(
     download.set_defaults(run=run_download)
 
     verify = verbs.add_parser("verify", parents=parents, help="read every byte and compare it with what was fetched")
-    verify.add_argument("name", nargs="?", metavar="NAME", help="only this one (default: all that are on this disk)")
+    verify.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="only this one (default: all on this disk, and converted weights)",
+    )
     verify.set_defaults(run=run_verify)
+
+    weights.add_verbs(verbs, parents)
 
 
 @dataclass(frozen=True)
@@ -91,18 +97,16 @@ class Standing:
         return "damaged" if self.problem is not None else "not on disk"
 
 
-def human(size: float) -> str:
-    """A number of bytes as people read it."""
-    if size >= 1e9:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-
-
 def run_list(settings: Settings, args: argparse.Namespace) -> int:
     hub = Hub(settings.checkpoints_dir)
     standings = [Standing.of(checkpoint, hub) for checkpoint in catalog()]
+    stored = WeightStore(settings.weights_dir).files()
     if args.json:
-        print(json.dumps([asdict(standing) for standing in standings], indent=2, ensure_ascii=False))
+        value = {
+            "checkpoints": [asdict(standing) for standing in standings],
+            "weights": [weights.as_json(file) for file in stored],
+        }
+        print(json.dumps(value, indent=2, ensure_ascii=False))
         return 0
     for standing in standings:
         print(f"{standing.name:<16}{standing.place:<20}{standing.title}. {standing.note}")
@@ -110,6 +114,7 @@ def run_list(settings: Settings, args: argparse.Namespace) -> int:
             print(f"{'':<16}{standing.problem}")
         elif not standing.is_on_disk:
             print(f"{'':<16}Needs {standing.needs}: `{standing.command}`")
+    weights.print_list(stored)
     return 0
 
 
@@ -149,52 +154,9 @@ def run_verify(settings: Settings, args: argparse.Namespace) -> int:
         if not problems:
             print(f"{checkpoint.name}: sound, {human(hub.bytes_on_disk(hub.locate(checkpoint)))} read.", flush=True)
         is_sound = is_sound and not problems
+    if args.name is None:
+        is_sound = weights.verify(WeightStore(settings.weights_dir)) and is_sound
     return 0 if is_sound else 1
-
-
-class Meter:
-    """Tells a download's progress: one line that changes on a terminal, a line every ten seconds elsewhere."""
-
-    def __init__(self, name: str, stream: TextIO) -> None:
-        self._name = name
-        self._stream = stream
-        self._is_terminal = stream.isatty()
-        self._started_at = time.monotonic()
-        self._first_bytes: int | None = None
-        self._told_at: float | None = None
-        self._width = 0
-
-    def show(self, progress: DownloadProgress) -> None:
-        now = time.monotonic()
-        if self._first_bytes is None:
-            self._first_bytes = progress.done_bytes
-        is_last = progress.files_done == progress.files_total
-        is_due = self._told_at is None or now - self._told_at >= SECONDS_BETWEEN_LINES
-        if not (self._is_terminal or is_due or is_last):
-            return
-        self._told_at = now
-        line = self._line(progress, now - self._started_at)
-        if self._is_terminal:
-            self._stream.write(f"\r{line:<{self._width}}")
-            self._width = len(line)
-        else:
-            self._stream.write(f"{line}\n")
-        self._stream.flush()
-
-    def end(self) -> None:
-        if self._is_terminal and self._width:
-            self._stream.write("\n")
-
-    def _line(self, progress: DownloadProgress, seconds: float) -> str:
-        percent = 100 * progress.done_bytes // max(1, progress.total_bytes)
-        arrived = progress.done_bytes - (self._first_bytes if self._first_bytes is not None else 0)
-        speed = arrived / seconds if seconds > 0 else 0.0
-        left = (progress.total_bytes - progress.done_bytes) / speed if speed > 0 else 0.0
-        rest = f", {human(speed)}/s, {left / 60:.0f} min left" if left else ""
-        return (
-            f"{self._name}: {human(progress.done_bytes)} of {human(progress.total_bytes)} ({percent} %), "
-            f"{progress.files_done} of {progress.files_total} files{rest}"
-        )
 
 
 def _quiet_library() -> None:

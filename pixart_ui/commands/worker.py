@@ -16,6 +16,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from pixart_ui.commands.flags import add_device_flags
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.worker import LOG_FORMAT, new_name, open_worker
 from pixart_ui.services import Services
@@ -33,7 +34,7 @@ def add_parser(
     parser = subparsers.add_parser(
         "worker", parents=parents, help="run jobs of the queue on one device", description=__doc__
     )
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add_device_flags(parser)
     parser.add_argument("--lifeline", action="store_true", help="leave when standard input closes")
     parser.add_argument("--name", default=None, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)

@@ -16,33 +16,40 @@ from pixart_ui.events import Phase, PhaseMeasurement
 
 
 class PhaseClock:
-    """Runs from construction to `stop`; `loaded` notes what had to be brought onto the device."""
+    """Runs from construction to `stop`. No more than `cap_bytes` of a GPU will be reserved meanwhile."""
 
-    def __init__(self, phase: Phase, device: Device) -> None:
-        memory.reset_peaks(device)
+    def __init__(self, phase: Phase, device: Device, cap_bytes: int | None = None) -> None:
+        memory.begin_phase(device, cap_bytes)
         self._phase = phase
         self._device = device
         self._started = time.perf_counter()
-        self._load_seconds = 0.0
-        self._weight_bytes = 0
-        self._bytes_moved = 0
 
-    def loaded(self, component: Loaded) -> None:
-        self._load_seconds += component.load_seconds
-        self._weight_bytes += component.weight_bytes
-        self._bytes_moved += component.bytes_moved
-
-    def stop(self, *, is_cached: bool = False) -> PhaseMeasurement:
+    def stop(self, component: Loaded | None = None) -> PhaseMeasurement:
+        """What the phase took; without a component nothing had to be computed."""
         peaks = memory.peaks(self._device)
         return PhaseMeasurement(
             phase=self._phase,
             seconds=time.perf_counter() - self._started,
-            load_seconds=self._load_seconds,
-            weight_bytes=self._weight_bytes,
-            bytes_moved=self._bytes_moved,
-            is_cached=is_cached,
+            load_seconds=component.load_seconds if component is not None else 0.0,
+            weight_bytes=component.weight_bytes if component is not None else 0,
+            bytes_moved=component.bytes_moved if component is not None else 0,
+            is_cached=component is None,
             **peaks,
         )
+
+
+class Pace:
+    """How long a step takes, by the clock between steps; the first one, which brings weights and kernels, left out."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+
+    def step(self) -> None:
+        self._times.append(time.perf_counter())
+
+    def seconds_a_step(self) -> float | None:
+        """None after fewer than two steps."""
+        return (self._times[-1] - self._times[0]) / (len(self._times) - 1) if len(self._times) > 1 else None
 
 
 @contextmanager
@@ -59,7 +66,7 @@ def out_of_memory_as_sentence(phase: Phase, device: Device) -> Iterator[None]:
         message = _sentence(phase, device)
     else:
         return
-    memory.release(device)
+    memory.collect(device)
     raise OutOfMemory(message)
 
 
@@ -67,5 +74,5 @@ def _sentence(phase: Phase, device: Device) -> str:
     free, total = device.memory()
     return (
         f"{device.name} ran out of memory in the phase {phase} ({free / 2**30:.1f} of {total / 2**30:.1f} GiB free "
-        "now): choose a smaller size or a smaller text-encoder precision, or close other programs."
+        "now): choose a smaller size, allow a larger budget, or close other programs."
     )

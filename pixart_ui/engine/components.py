@@ -1,108 +1,247 @@
-"""Components on the device: loaded for the phase that needs them, kept or dropped as the plan says.
+"""Components on the device: brought for the phase that needs them, kept or let go as the plan says.
 
-A component that leaves is deleted, never copied back: its weights are read-only and come from the file again. (An int8
-module that is moved to the CPU keeps its memory on the GPU.) Casting happens while loading and nowhere else.
+A component that leaves is dropped, never copied back: its weights are read-only and come from the file again. The
+library's module itself stays, without memory, so that bringing it back costs no more than the transfer.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, PixArtTransformer2DModel
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, T5EncoderModel, T5Tokenizer
+from transformers import AutoTokenizer, T5Tokenizer
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import memory
+from pixart_ui.engine.conversion import ensure_component
 from pixart_ui.engine.device import Device
-from pixart_ui.engine.precision import QUANTIZED, text_encoder_arguments
+from pixart_ui.engine.forms import WeightSource
+from pixart_ui.engine.paged import Paged
+from pixart_ui.engine.pager import Pager, Ring
+from pixart_ui.engine.precision import require
+from pixart_ui.engine.reading import Reader
+from pixart_ui.engine.warmup import WarmUp
+from pixart_ui.engine.weights import WeightStore
+from pixart_ui.engine.whole import Whole
 from pixart_ui.errors import CheckpointError
-from pixart_ui.events import Residency
-from pixart_ui.request import Precision
+from pixart_ui.events import PhasePlan, Residency
+
+Progress = Callable[[Component, int, int], None]
+Result = TypeVar("Result")
+
+
+class Kept(Protocol):
+    """A module with its weights on the device; counts from when it came there."""
+
+    @property
+    def module(self) -> Any: ...
+
+    @property
+    def weight_bytes(self) -> int: ...
+
+    @property
+    def bytes_moved(self) -> int: ...
+
+    @property
+    def wait_seconds(self) -> float: ...
+
+    def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]: ...
+
+    def close(self) -> None:
+        """Take the weights off the device."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Which weights: equal sources share one module on the device. `variant` is a word in the files' names."""
+class _PagedIn:
+    """A module whose weights come through a pager."""
 
-    component: Component
-    folder: Path
-    precision: Precision
-    is_pickled: bool = False
-    variant: str | None = None
+    paged: Paged
+    pager: Pager
+
+    @property
+    def module(self) -> Any:
+        return self.paged.module
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.pager.arena_bytes + self.paged.buffer_bytes
+
+    @property
+    def bytes_moved(self) -> int:
+        return self.pager.bytes_moved
+
+    @property
+    def wait_seconds(self) -> float:
+        return self.pager.wait_seconds
+
+    def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+        return self.paged.run(calls)
+
+    def close(self) -> None:
+        self.paged.detach()
+        self.pager.close()
 
 
-@dataclass
 class Loaded:
-    """A module on the device. `load_seconds` and `bytes_moved` are 0 where it was there already.
+    """A component on the device, for one phase; what it waited and moved is counted from the phase's beginning."""
 
-    `module` is emptied when a staged component leaves, so that no variable of the phase keeps it on the device.
-    """
+    def __init__(self, kept: Kept, setup_seconds: float) -> None:
+        self._kept: Kept | None = kept
+        self._setup_seconds = setup_seconds
+        self._moved_before = 0 if setup_seconds else kept.bytes_moved
+        self._waited_before = 0.0 if setup_seconds else kept.wait_seconds
 
-    module: Any
-    weight_bytes: int
-    load_seconds: float
-    bytes_moved: int
+    @property
+    def module(self) -> Any:
+        return self._there.module
+
+    @property
+    def weight_bytes(self) -> int:
+        """What its weights take on the device, slots included."""
+        return self._there.weight_bytes
+
+    @property
+    def load_seconds(self) -> float:
+        """How long computing stood still for weights; 0 where they were there."""
+        return self._setup_seconds + self._there.wait_seconds - self._waited_before
+
+    @property
+    def bytes_moved(self) -> int:
+        return self._there.bytes_moved - self._moved_before
+
+    def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Forward passes side by side, each its own sequence, while the weights pass once."""
+        return self._there.run(calls)
+
+    def let_go(self) -> None:
+        """So that no variable of the phase keeps the component on the device."""
+        self._kept = None
+
+    @property
+    def _there(self) -> Kept:
+        assert self._kept is not None
+        return self._kept
 
 
 class Components:
-    """What is on one device now. Used by the one thread that owns it."""
+    """What is on one device now. Used by the one thread that owns it; only `prepare` may run in another."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, store: WeightStore) -> None:
         self._device = device
-        self._kept: dict[Source, Loaded] = {}
+        self._store = store
+        self._reader = Reader()
+        self._ring = Ring(device.torch_device)
+        self._modules: dict[WeightSource, Paged] = {}
+        self._kept: dict[WeightSource, Kept] = {}
+        # While an empty module is made, accelerate changes how every module of the process takes parameters.
+        self._making = threading.Lock()
+        self.warm_up = WarmUp(device, self._ring)
+
+    def prepare(self, source: WeightSource, progress: Progress) -> None:
+        """Have the component's weights in the wanted form, converting them where nobody has. Raises CheckpointError."""
+        if not self.is_prepared(source):
+            if source.component == "text_encoder":
+                require(source.precision)
+            with as_checkpoint_error(source.folder):
+                entries = ensure_component(
+                    self._store, source, self._device, lambda done, total: progress(source.component, done, total)
+                )
+                with self._making:
+                    self._modules[source] = Paged(source.component, source.folder, entries, self._device.torch_device)
 
     @contextmanager
-    def on_device(self, source: Source, residency: Residency) -> Iterator[Loaded]:
-        """The component, for the length of the block; afterwards it stays if `residency` is resident.
+    def on_device(self, source: WeightSource, plan: PhasePlan) -> Iterator[Loaded]:
+        """The component that was prepared, for the length of the block; it stays if the plan says resident.
 
-        Raises CheckpointError where its files cannot be loaded.
+        Raises CheckpointError where its files cannot be read.
         """
         kept = self._kept.get(source)
-        loaded = Loaded(kept.module, kept.weight_bytes, 0.0, 0) if kept is not None else self._load(source)
-        if residency is Residency.RESIDENT:
-            self._kept[source] = loaded
+        loaded = self._bring(source, plan) if kept is None else Loaded(kept, 0.0)
+        is_whole = False
         try:
             yield loaded
+            is_whole = True
         finally:
-            if residency is not Residency.RESIDENT:
-                self._kept.pop(source, None)
-                loaded.module = None
-                if kept is not None:
-                    kept.module = None
-                memory.release(self._device)
+            loaded.let_go()
+            if not is_whole or plan.residency is not Residency.RESIDENT:
+                self._drop(source)
 
-    def keep_only(self, sources: Iterable[Source]) -> None:
+    def keep_only(self, sources: Iterable[WeightSource]) -> None:
         """Drop everything else."""
         wanted = set(sources)
-        dropped = [source for source in self._kept if source not in wanted]
-        for source in dropped:
-            del self._kept[source]
-        if dropped:
-            memory.release(self._device)
+        for source in [source for source in self._kept if source not in wanted]:
+            self._drop(source)
+        for source in [source for source in self._modules if source not in wanted]:
+            del self._modules[source]
 
-    def make_room(self, source: Source, needed_bytes: int) -> None:
-        """Drop everything else where `source` is still to come and the device has less than `needed_bytes` free."""
-        if source not in self._kept and self._device.memory()[0] < needed_bytes:
-            self.keep_only(())
+    def leave_only(self, components: Iterable[Component]) -> None:
+        """Take the others off the device; they come again when they are needed."""
+        wanted = set(components)
+        for source in [source for source in self._kept if source.component not in wanted]:
+            self._drop(source)
+
+    def on_device_now(self) -> frozenset[Component]:
+        return frozenset(source.component for source in self._kept)
 
     def kept_bytes(self) -> int:
-        return sum(loaded.weight_bytes for loaded in self._kept.values())
+        """What all weights on the device take now."""
+        return sum(kept.weight_bytes for kept in self._kept.values())
 
-    def _load(self, source: Source) -> Loaded:
+    def is_prepared(self, source: WeightSource) -> bool:
+        """What comes whole is made anew at each load."""
+        return source.whole is not None or source in self._modules
+
+    def close(self) -> None:
+        """Take everything off the device and end the reading threads."""
+        self.keep_only(())
+        self.warm_up.wait()
+        self._reader.close()
+        self._ring.close()
+
+    def _bring(self, source: WeightSource, plan: PhasePlan) -> Loaded:
         started = time.perf_counter()
-        module = _load_module(source, self._device)
-        module.eval().requires_grad_(False)
-        size = memory.weight_bytes(module)
-        if self._device.is_cuda:
-            torch.cuda.synchronize(self._device.torch_device)
-        return Loaded(module, size, time.perf_counter() - started, 0 if self._device.id == "cpu" else size)
+        if source.whole is not None:
+            with as_checkpoint_error(source.folder), self._making:
+                self._kept[source] = Whole(source, self._device)
+        else:
+            self._page_in(source, plan)
+        return Loaded(self._kept[source], time.perf_counter() - started)
+
+    def _page_in(self, source: WeightSource, plan: PhasePlan) -> None:
+        """Begin to load; the computing waits for each part when it comes to it."""
+        paged = self._modules[source]
+        layout = paged.layout
+        kept = plan.kept_units if plan.residency is Residency.STREAMED else len(layout.units)
+        pager = Pager(
+            layout,
+            self._device.torch_device,
+            self._ring,
+            self._reader,
+            kept_units=kept,
+            slots=plan.slots,
+            is_repeated=source.component == "transformer",
+        )
+        self._kept[source] = _PagedIn(paged, pager)
+        try:
+            pager.start()
+            with self._making:
+                paged.attach(pager)
+        except BaseException:
+            self._drop(source)
+            raise
+
+    def _drop(self, source: WeightSource) -> None:
+        kept = self._kept.pop(source, None)
+        if kept is not None:
+            kept.close()
+            memory.release(self._device)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -112,51 +251,6 @@ def load_tokenizer(folder: Path) -> Any:
         return (AutoTokenizer if has_config else T5Tokenizer).from_pretrained(folder, local_files_only=True)
 
 
-def _load_module(source: Source, device: Device) -> Any:
-    with as_checkpoint_error(source.folder):
-        if source.component == "text_encoder":
-            return _load_text_encoder(source, device)
-        cls = PixArtTransformer2DModel if source.component == "transformer" else AutoencoderKL
-        module, report = cls.from_pretrained(
-            source.folder,
-            torch_dtype=device.storage_dtype(source.precision),
-            use_safetensors=not source.is_pickled,
-            variant=source.variant,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        _refuse_incomplete(source, report)
-        # Widening on a CPU is exact; a GPU keeps the stored type.
-        return module.float() if device.torch_device.type == "cpu" else module.to(device.torch_device)
-
-
-def _load_text_encoder(source: Source, device: Device) -> Any:
-    arguments = text_encoder_arguments(source.precision, device)
-    module, report = T5EncoderModel.from_pretrained(
-        source.folder,
-        device_map={"": device.torch_device},
-        variant=source.variant,
-        local_files_only=True,
-        output_loading_info=True,
-        **arguments,
-    )
-    _refuse_incomplete(source, report)
-    if source.precision not in QUANTIZED and device.torch_device.type == "cpu":
-        return module.float()
-    return module
-
-
-def _refuse_incomplete(source: Source, report: dict[str, Any]) -> None:
-    """The libraries fill what a file lacks with random numbers and a warning; here it is an error."""
-    missing = sorted(str(key) for key in report.get("missing_keys", ()))
-    mismatched = sorted(str(key) for key in report.get("mismatched_keys", ()))
-    if missing or mismatched:
-        raise CheckpointError(
-            f"The {source.component} in {source.folder} lacks {len(missing)} weights and has {len(mismatched)} of a "
-            f"wrong shape (first: {(missing + mismatched)[0]}): fetch or copy the checkpoint again."
-        )
-
-
 @contextmanager
 def as_checkpoint_error(folder: Path) -> Iterator[None]:
     """What the libraries raise for unreadable files, as one sentence. Out of memory passes through."""
@@ -164,18 +258,9 @@ def as_checkpoint_error(folder: Path) -> Iterator[None]:
         yield
     except (torch.cuda.OutOfMemoryError, torch.AcceleratorError, MemoryError):
         raise
-    except RuntimeError as error:
-        # transformers reports whatever went wrong while bitsandbytes quantized in one general error
-        if "out of memory" in str(error).lower() or ("conversion" in str(error) and torch.cuda.is_available()):
-            raise MemoryError from error
-        raise _unreadable(folder, error) from error
     except (OSError, ValueError, KeyError, SafetensorError, TypeError, NotImplementedError) as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: Path, error: Exception) -> CheckpointError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CheckpointError(
-        f"{folder} cannot be loaded ({reason}): run `python -m pixart_ui models verify`, then fetch or copy the "
-        "checkpoint again."
-    )
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(
+            f"{folder} cannot be loaded ({reason}): run `python -m pixart_ui models verify`, then fetch or copy the "
+            "checkpoint again."
+        ) from error

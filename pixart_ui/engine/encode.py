@@ -6,11 +6,15 @@ hides the padding from T5 and from the transformer alike. Neither depends on wha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import PixArtAlphaPipeline
 
+from pixart_ui.engine.components import Loaded
+from pixart_ui.engine.costs import texts_a_pass
 from pixart_ui.engine.embeddings import Embedding
 from pixart_ui.request import Numerics
 
@@ -27,10 +31,22 @@ class TextCleaner:
         return str(self._pipeline._text_preprocessing(text, clean_caption=clean_caption)[0])
 
 
-@torch.no_grad()
-def encode(text: str, tokenizer: Any, text_encoder: Any, max_tokens: int, numerics: Numerics) -> Embedding:
-    """Encode a cleaned text. The states have the text encoder's dtype; shapes as in `Embedding`."""
-    tokens = tokenizer(
+@dataclass(frozen=True)
+class Tokens:
+    """A cleaned text's ids and mask, both `[1, tokens]`, on the CPU."""
+
+    text: str
+    ids: torch.Tensor
+    mask: torch.Tensor
+
+    @property
+    def count(self) -> int:
+        return int(self.ids.shape[1])
+
+
+def tokenize(text: str, tokenizer: Any, max_tokens: int, numerics: Numerics) -> Tokens:
+    """Tokens of a cleaned text, cut at the family's limit; padded to it in `exact`."""
+    found = tokenizer(
         text,
         padding="max_length" if numerics is Numerics.EXACT else False,
         max_length=max_tokens,
@@ -38,9 +54,26 @@ def encode(text: str, tokenizer: Any, text_encoder: Any, max_tokens: int, numeri
         add_special_tokens=True,
         return_tensors="pt",
     )
-    mask = tokens.attention_mask.to(text_encoder.device)
-    states = text_encoder(tokens.input_ids.to(text_encoder.device), attention_mask=mask)[0]
-    return Embedding(states.to(text_encoder.dtype).cpu(), mask.cpu())
+    return Tokens(text, found.input_ids, found.attention_mask)
+
+
+@torch.no_grad()
+def encode(texts: Sequence[Tokens], encoder: Loaded, device: torch.device) -> Iterator[Embedding]:
+    """Encode texts in their order, as many side by side as one pass takes. Shapes as in `Embedding`."""
+    module = encoder.module
+    count = texts_a_pass(max(tokens.count for tokens in texts))
+    for start in range(0, len(texts), count):
+        some = texts[start : start + count]
+        for tokens, states in zip(some, encoder.run([_call(module, tokens, device) for tokens in some]), strict=True):
+            yield Embedding(states.to(module.dtype).cpu(), tokens.mask)
+
+
+def _call(module: Any, tokens: Tokens, device: torch.device) -> Callable[[], torch.Tensor]:
+    def call() -> torch.Tensor:
+        states: torch.Tensor = module(tokens.ids.to(device), attention_mask=tokens.mask.to(device))[0]
+        return states
+
+    return call
 
 
 def pad_to(embedding: Embedding, num_tokens: int) -> Embedding:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import diffusers
 import torch
@@ -18,16 +21,23 @@ from PIL import Image
 
 from pixart_ui import __version__
 from pixart_ui.catalog import COMPONENTS, Component
-from pixart_ui.engine import planner, previews, schedulers, sizes
-from pixart_ui.engine.clock import PhaseClock, out_of_memory_as_sentence
-from pixart_ui.engine.components import Components, Source, as_checkpoint_error, load_tokenizer
+from pixart_ui.engine import attention, compiling, schedulers, shapes
+from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
+from pixart_ui.engine.components import Components, Loaded, as_checkpoint_error, load_tokenizer
+from pixart_ui.engine.costs import COMPONENT_OF, Demand
 from pixart_ui.engine.decode import decode
-from pixart_ui.engine.denoise import denoise
+from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
 from pixart_ui.engine.device import Device, open_device
-from pixart_ui.engine.embeddings import Embedding, EmbeddingCache
-from pixart_ui.engine.encode import TextCleaner, encode
-from pixart_ui.engine.group import Group, Texts
-from pixart_ui.errors import Cancelled, JournalError, PixArtError
+from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles, EmbeddingKey
+from pixart_ui.engine.encode import TextCleaner, encode, tokenize
+from pixart_ui.engine.forms import WeightSource
+from pixart_ui.engine.group import Group, Texts, embedding_key
+from pixart_ui.engine.planning import Planning
+from pixart_ui.engine.precision import require_transformer
+from pixart_ui.engine.preparation import Preparation
+from pixart_ui.engine.previews import Previewer, latent_rgb
+from pixart_ui.engine.weights import WeightStore
+from pixart_ui.errors import Cancelled, JournalError, OutOfMemory, PixArtError
 from pixart_ui.events import (
     Event,
     ImageFailed,
@@ -38,9 +48,12 @@ from pixart_ui.events import (
     PhaseMeasurement,
     PhaseStarted,
     Plan,
+    Planned,
+    Residency,
     StepDone,
+    SteppedDown,
 )
-from pixart_ui.request import ResolvedRequest
+from pixart_ui.request import Numerics, ResolvedRequest
 
 if TYPE_CHECKING:
     from pixart_ui.hub import Located
@@ -48,27 +61,47 @@ if TYPE_CHECKING:
 Locate = Callable[[str], "Located"]
 Hashes = Callable[["Located"], Mapping[str, str]]
 IsCancelled = Callable[[int], bool]
-WEIGHTS: tuple[Component, ...] = ("text_encoder", "transformer", "vae")
+Result = TypeVar("Result")
 PREVIEWS_A_PICTURE = 8
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineFiles:
+    """Where the engine keeps what it may need again; None keeps that in memory only."""
+
+    weights_dir: Path
+    embeddings_dir: Path | None = None
+    calibration_path: Path | None = None
+    compile_cache_dir: Path | None = None
 
 
 class Engine:
     """Owns one device. `locate` finds a checkpoint's folders, `hashes` names their content."""
 
-    def __init__(self, device: Device, locate: Locate, hashes: Hashes) -> None:
+    def __init__(self, device: Device, locate: Locate, hashes: Hashes, files: EngineFiles) -> None:
         self._device = device
         self._locate = locate
         self._hashes = hashes
-        self._components = Components(device)
-        self._embeddings = EmbeddingCache()
+        self._components = Components(device, WeightStore(files.weights_dir))
+        self._embeddings = EmbeddingCache(EmbeddingFiles(files.embeddings_dir) if files.embeddings_dir else None)
+        self._planning = Planning(device, files.calibration_path)
         self._cleaner = TextCleaner()
+        self._tokenizers: dict[Path, Any] = {}
         self._versions = _versions()
 
     @classmethod
-    def open(cls, device: str, locate: Locate, hashes: Hashes) -> Engine:
-        """Take the device of that name. Raises DeviceError where it is absent."""
+    def open(
+        cls, device: str, locate: Locate, hashes: Hashes, files: EngineFiles, *, budget_bytes: int | None = None
+    ) -> Engine:
+        """Take the device of that name; on a GPU tensors will use at most `budget_bytes`.
+
+        Raises DeviceError where it is absent.
+        """
         _quiet_libraries()
-        return cls(open_device(device), locate, hashes)
+        if files.compile_cache_dir is not None:
+            compiling.keep_cache_in(files.compile_cache_dir)
+        return cls(open_device(device, budget_bytes), locate, hashes, files)
 
     @property
     def device_id(self) -> str:
@@ -86,27 +119,46 @@ class Engine:
             "name": self._device.name,
             "memory_free_bytes": free,
             "memory_total_bytes": total,
+            "budget_bytes": self._device.budget_bytes,
+            "calibration_key": self._planning.key,
+            "on_device": sorted(self._components.on_device_now()),
+            "context_bytes": self._device.context_bytes,
             "weight_bytes": self._components.kept_bytes(),
             "threads": torch.get_num_threads(),
         }
 
     def close(self) -> None:
-        """Take everything off the device."""
-        self._components.keep_only(())
+        """Take everything off the device, and keep what was measured on it."""
+        self._components.close()
+        self._planning.save()
 
     def run(self, requests: Sequence[ResolvedRequest], is_cancelled: IsCancelled) -> Iterator[Event]:
-        """Make the pictures of requests that share checkpoint, precision and numerics.
+        """Make the pictures of requests that share checkpoint, precisions, numerics and whether blocks are compiled.
 
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
         group = self._open_group(requests)
-        embeddings, encoding = yield from self._encode(group)
-        for index in range(len(requests)):
+        yield Planned(group.plan)
+        preparation = self._preparation(group, is_cancelled)
+        try:
+            yield from self._draw(group, preparation, is_cancelled)
+        finally:
+            preparation.close()
+        self._planning.save()
+
+    def _draw(self, group: Group, preparation: Preparation, is_cancelled: IsCancelled) -> Iterator[Event]:
+        """The three verbs."""
+        try:
+            encoding = yield from self._encode(group, preparation)
+        except Cancelled:
+            yield from (ImageFailed(index, "Cancelled.", is_cancelled=True) for index in range(len(group.requests)))
+            return
+        for index in range(len(group.requests)):
             try:
-                latents, denoising = yield from self._denoise(group, index, embeddings, is_cancelled)
+                latents, denoising = yield from self._denoise(group, index, preparation, is_cancelled)
                 yield LatentsReady(index, _as_array(latents))
-                image, decoding = yield from self._decode(group, index, latents)
+                image, decoding = yield from self._decode(group, index, preparation, latents)
             except JournalError:
                 raise  # from asking whether it was cancelled: not this picture's fault
             except Cancelled:
@@ -116,136 +168,247 @@ class Engine:
             else:
                 yield ImageReady(index, image, self._facts(group, (encoding, denoising, decoding)))
 
+    def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
+        """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
+        preparation = self._preparation(self._open_group(requests), lambda _: False)
+        for component in shapes.WEIGHTS:
+            for _ in preparation.wait(component):
+                pass
+        preparation.close()
+
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
         group = self._open_group(requests)
-        encoding = self._encode(group)
-        while True:
-            try:
-                next(encoding)
-            except StopIteration as end:
-                found: dict[str, Embedding] = end.value[0]
-                break
+        preparation = self._preparation(group, lambda _: False)
+        for _ in self._encode(group, preparation):
+            pass
+        preparation.close()
         return [
-            (found[texts.prompt], found[texts.negative] if texts.negative is not None else None)
+            (group.embeddings[texts.prompt], group.embeddings[texts.negative] if texts.negative is not None else None)
             for texts in group.texts
         ]
 
-    def _encode(self, group: Group) -> Generator[Event, None, tuple[dict[str, Embedding], PhaseMeasurement]]:
-        """All texts of the group that the cache does not hold, with one visit of T5."""
+    def _preparation(self, group: Group, is_cancelled: IsCancelled) -> Preparation:
+        """Begin to get the weights ready that this group needs."""
+        wanted = [component for component in shapes.WEIGHTS if component != "text_encoder" or group.missing]
+        return Preparation(
+            self._components,
+            [group.sources[component] for component in wanted],
+            lambda: all(is_cancelled(index) for index in range(len(group.requests))),
+        )
+
+    def _encode(self, group: Group, preparation: Preparation) -> Generator[Event, None, PhaseMeasurement]:
+        """All texts of the group that the cache does not hold, while T5 passes once."""
         yield PhaseStarted(Phase.ENCODE)
-        clock = PhaseClock(Phase.ENCODE, self._device)
-        keys = {text: self._embedding_key(group, text) for texts in group.texts for text in texts}
-        found = {text: self._embeddings.get(key) for text, key in keys.items()}
-        missing = [text for text, embedding in found.items() if embedding is None]
-        if missing:
-            residency = group.plan.residency(Phase.ENCODE)
-            needed = group.weight_bytes["text_encoder"] + planner.ENCODE_BYTES
-            self._components.make_room(group.sources["text_encoder"], needed)
-            with (
-                out_of_memory_as_sentence(Phase.ENCODE, self._device),
-                self._components.on_device(group.sources["text_encoder"], residency) as encoder,
-            ):
-                clock.loaded(encoder)
-                for text in missing:
-                    embedding = encode(text, group.tokenizer, encoder.module, group.max_tokens, group.numerics)
-                    self._embeddings.put(keys[text], embedding)
-                    found[text] = embedding
-                measurement = clock.stop()
+        if group.missing:
+            yield from preparation.wait("text_encoder")
+            measurement = yield from self._with_ladder(group, Phase.ENCODE, lambda: self._encode_missing(group))
         else:
-            measurement = clock.stop(is_cached=True)
+            measurement = PhaseClock(Phase.ENCODE, self._device).stop()
         yield PhaseFinished(measurement)
-        return {text: embedding for text, embedding in found.items() if embedding is not None}, measurement
+        return measurement
+
+    def _encode_missing(self, group: Group) -> Generator[Event, None, PhaseMeasurement]:
+        demand = group.demand()
+        with self._phase(group, Phase.ENCODE) as clock, self._on_device(group, Phase.ENCODE) as encoder:
+            states = encode(group.missing, encoder, self._device.torch_device)
+            for tokens, embedding in zip(group.missing, states, strict=True):
+                group.embeddings[tokens.text] = embedding
+                self._embeddings.put(self._embedding_key(group, tokens.text), embedding)
+            measurement = clock.stop(encoder)
+            self._learn(group, demand, measurement, measurement.seconds / demand.num_passes)
+        yield from ()
+        return measurement
 
     def _denoise(
-        self, group: Group, index: int, embeddings: Mapping[str, Embedding], is_cancelled: IsCancelled
+        self, group: Group, index: int, preparation: Preparation, is_cancelled: IsCancelled
     ) -> Generator[Event, None, tuple[torch.Tensor, PhaseMeasurement]]:
-        request, texts = group.requests[index], group.texts[index]
         if is_cancelled(index):
             raise Cancelled
         yield PhaseStarted(Phase.DENOISE, index)
-        clock = PhaseClock(Phase.DENOISE, self._device)
-        scheduler = schedulers.build(request.scheduler, group.located.folders["scheduler"])
-        negative = embeddings[texts.negative] if texts.negative is not None else None
-        with (
-            out_of_memory_as_sentence(Phase.DENOISE, self._device),
-            self._components.on_device(
-                group.sources["transformer"], group.plan.residency(Phase.DENOISE)
-            ) as transformer,
-        ):
-            clock.loaded(transformer)
-            for step in denoise(
-                transformer.module, scheduler, request, embeddings[texts.prompt], negative, self._device.torch_device
-            ):
-                shown = step.clean_latents if step.clean_latents is not None else step.latents
-                is_shown = step.number % -(-step.total // PREVIEWS_A_PICTURE) == 0
-                preview = previews.preview(shown, group.rgb) if is_shown else None
-                yield StepDone(index, step.number, step.total, preview)
-                if is_cancelled(index):
-                    raise Cancelled
-            measurement = clock.stop()
+        yield from preparation.wait("transformer")
+        latents, measurement = yield from self._with_ladder(
+            group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled)
+        )
         yield PhaseFinished(measurement, index)
+        return latents, measurement
+
+    def _denoise_picture(
+        self, group: Group, index: int, is_cancelled: IsCancelled
+    ) -> Generator[Event, None, tuple[torch.Tensor, PhaseMeasurement]]:
+        request, texts, device = group.requests[index], group.texts[index], self._device.torch_device
+        scheduler = schedulers.build(request.scheduler, group.located.folders["scheduler"])
+        negative = group.embeddings[texts.negative] if texts.negative is not None else None
+        with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
+            pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb)
+            group.kernel = self._kernel(request, module)
+            with (
+                attention.self_attention(module, group.kernel),
+                compiling.compiled_blocks(module, request.compile_blocks) as group.blocks,
+            ):
+                for step in denoise(module, scheduler, request, group.embeddings[texts.prompt], negative, device):
+                    yield StepDone(index, step.number, step.total, _preview(previewer, step))
+                    pace.step()
+                    if is_cancelled(index):
+                        raise Cancelled
+            measurement = clock.stop(transformer)
+            self._learn(group, group.demand(), measurement, pace.seconds_a_step())
         return step.latents, measurement
 
+    def _kernel(self, request: ResolvedRequest, transformer: Any) -> str:
+        """The self-attention kernel: in `exact` what the stock pipeline would run."""
+        if request.numerics is Numerics.EXACT:
+            return attention.DEFAULT
+        pixels_a_token = LATENT_PIXELS * transformer.config.patch_size
+        tokens = (request.bin_width // pixels_a_token) * (request.bin_height // pixels_a_token)
+        return self._planning.kernel(transformer, batch=2 if request.is_guided else 1, tokens=tokens)
+
     def _decode(
-        self, group: Group, index: int, latents: torch.Tensor
+        self, group: Group, index: int, preparation: Preparation, latents: torch.Tensor
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
         yield PhaseStarted(Phase.DECODE, index)
-        clock = PhaseClock(Phase.DECODE, self._device)
-        with (
-            out_of_memory_as_sentence(Phase.DECODE, self._device),
-            self._components.on_device(group.sources["vae"], group.plan.residency(Phase.DECODE)) as vae,
-        ):
-            clock.loaded(vae)
-            image = decode(vae.module, latents, group.requests[index])
-            measurement = clock.stop()
+        yield from preparation.wait("vae")
+        image, measurement = yield from self._with_ladder(
+            group, Phase.DECODE, lambda: self._decode_picture(group, index, latents)
+        )
         yield PhaseFinished(measurement, index)
         return image, measurement
 
+    def _decode_picture(
+        self, group: Group, index: int, latents: torch.Tensor
+    ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
+        tile = group.plan.phase(Phase.DECODE).tile
+        with self._phase(group, Phase.DECODE) as clock, self._on_device(group, Phase.DECODE) as vae:
+            image = decode(vae.module, latents, group.requests[index], tile)
+            measurement = clock.stop(vae)
+            self._learn(group, group.demand(), measurement, measurement.seconds - measurement.load_seconds)
+        yield from ()
+        return image, measurement
+
+    def _with_ladder(
+        self, group: Group, phase: Phase, attempt: Callable[[], Generator[Event, None, Result]]
+    ) -> Generator[Event, None, Result]:
+        """Try again with a smaller plan for as long as there is one. Raises OutOfMemory where there is none.
+
+        What is finished stays: embeddings, latents, and every picture before this one.
+        """
+        while True:
+            try:
+                return (yield from attempt())
+            except OutOfMemory:
+                self._planning.learn_too_small(group.demand(), group.plan, phase)
+                if self._cap(group, phase) < group.plan.budget_bytes:
+                    log.warning("%s took more than was predicted: going on with all of the budget.", phase)
+                    group.is_cap_lifted = True
+                    continue
+                smaller = self._planning.step_down(group.demand(), group.plan, phase)
+                if smaller is None:
+                    raise
+                reason = f"{phase}: {smaller.phase(phase).reason}."
+                group.plan = smaller
+                group.notes.append(reason)
+            yield SteppedDown(phase, smaller, reason)
+
+    @contextmanager
+    def _phase(self, group: Group, phase: Phase) -> Iterator[PhaseClock]:
+        """Take off the device what the plan does not want there, cap the allocator, count time and memory."""
+        residents = {COMPONENT_OF[entry.phase] for entry in group.plan.phases if entry.residency is Residency.RESIDENT}
+        self._components.leave_only(residents | {COMPONENT_OF[phase]})
+        self._components.warm_up.wait()
+        with out_of_memory_as_sentence(phase, self._device):
+            yield PhaseClock(phase, self._device, self._cap(group, phase))
+
+    def _cap(self, group: Group, phase: Phase) -> int:
+        """What torch may reserve: as much as was predicted, all of the budget where that was an estimate."""
+        plan = group.plan
+        is_certain = not plan.is_estimate and not group.is_cap_lifted
+        return plan.phase(phase).predicted_peak_bytes if is_certain else plan.budget_bytes
+
+    def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
+        return self._components.on_device(group.sources[COMPONENT_OF[phase]], group.plan.phase(phase))
+
+    def _learn(self, group: Group, demand: Demand, measurement: PhaseMeasurement, unit_seconds: float | None) -> None:
+        """Called while the component is still on the device."""
+        reserved = measurement.peak_reserved_bytes
+        self._planning.learn(
+            demand,
+            group.plan,
+            measurement,
+            activation_bytes=max(1, reserved - self._components.kept_bytes()) if reserved is not None else None,
+            unit_seconds=unit_seconds,
+        )
+
     def _open_group(self, requests: Sequence[ResolvedRequest]) -> Group:
-        """Find the files, drop what another checkpoint left on the device, and plan."""
+        """Find the files, drop what another checkpoint left on the device, see what is to be encoded, and plan."""
         first = requests[0]
+        require_transformer(first.transformer_precision, self._device)
+        if first.compile_blocks:
+            compiling.require(self._device)
         located = self._locate(first.checkpoint)
+        hashes = self._hashes(located)
         sources = {
-            component: Source(
-                component,
-                located.folders[component],
-                first.precision,
-                is_pickled=component in located.checkpoint.pickled,
-                variant=located.variants.get(component),
-            )
-            for component in WEIGHTS
+            component: WeightSource.of(component, located.folders[component], first, hashes[component])
+            for component in shapes.WEIGHTS
         }
         for scheduler in {request.scheduler for request in requests}:
             with as_checkpoint_error(located.folders["scheduler"]):
                 schedulers.build(scheduler, located.folders["scheduler"])
         self._components.keep_only(sources.values())
-        weight_bytes = self._weight_bytes(sources)
-        return Group(
+        tokenizer = self._tokenizer(located.folders["tokenizer"])
+        texts = [self._texts(request) for request in requests]
+        wanted = {text: tokenize(text, tokenizer, first.max_tokens, first.numerics) for pair in texts for text in pair}
+        group = Group(
             requests=requests,
-            texts=[self._texts(request) for request in requests],
+            texts=texts,
             located=located,
-            hashes=self._hashes(located),
+            hashes=hashes,
             sources=sources,
-            weight_bytes=weight_bytes,
-            plan=self._plan(requests, weight_bytes),
-            tokenizer=load_tokenizer(located.folders["tokenizer"]),
-            rgb=previews.latent_rgb(located.folders["vae"], first.family),
+            shapes=self._shapes(located, sources),
+            tokenizer=tokenizer,
+            rgb=latent_rgb(located.folders["vae"], first.family),
+            embeddings={},
+            missing=[],
+            num_tokens=max(tokens.count for tokens in wanted.values()),
+            plan=Plan(()),
         )
+        for text, tokens in wanted.items():
+            embedding = self._embeddings.get(self._embedding_key(group, text))
+            if embedding is not None:
+                group.embeddings[text] = embedding
+            else:
+                group.missing.append(tokens)
+        components = self._components
+        group.plan = self._planning.choose(group.demand(), components.on_device_now(), components.kept_bytes())
+        return group
 
-    def _weight_bytes(self, sources: Mapping[Component, Source]) -> dict[Component, int]:
-        is_cpu = self._device.torch_device.type == "cpu"
-        return {
-            component: sizes.device_bytes(
-                component, source.folder, source.precision, is_cpu=is_cpu, variant=source.variant
-            )
-            for component, source in sources.items()
-        }
+    def _tokenizer(self, folder: Path) -> Any:
+        """Reading it takes as long as a step: the last one is kept."""
+        if folder not in self._tokenizers:
+            self._tokenizers = {folder: load_tokenizer(folder)}
+        return self._tokenizers[folder]
 
-    def _plan(self, requests: Sequence[ResolvedRequest], weight_bytes: Mapping[Component, int]) -> Plan:
-        pixels = max(request.bin_width * request.bin_height for request in requests)
-        free, _ = self._device.memory()
-        return planner.plan(planner.Demand(weight_bytes, pixels), free + self._components.kept_bytes())
+    def _shapes(
+        self, located: Located, sources: Mapping[Component, WeightSource]
+    ) -> dict[Component, shapes.ComponentShape]:
+        """Sizes on the device, from headers; those of the published components where files are pickled."""
+        is_cpu, checkpoint = not self._device.is_cuda, located.checkpoint
+        found = {}
+        for component, source in sources.items():
+            if entries := source.entries():
+                found[component] = shapes.shape_of(
+                    component,
+                    shapes.tensors_of(entries),
+                    source.precision,
+                    is_cpu=is_cpu,
+                    sample_size=checkpoint.sample_size,
+                    transformer_precision=source.whole,
+                )
+            else:
+                published = shapes.published_shapes(
+                    checkpoint, source.precision, is_cpu=is_cpu, transformer_precision=source.whole
+                )
+                found[component] = published[component]
+        return found
 
     def _texts(self, request: ResolvedRequest) -> Texts:
         prompt = self._cleaner.clean(request.full_prompt, request.clean_caption)
@@ -253,24 +416,44 @@ class Engine:
             return Texts(prompt, None)
         return Texts(prompt, self._cleaner.clean(request.full_negative_prompt, request.clean_caption))
 
-    def _embedding_key(self, group: Group, text: str) -> Any:
-        dtype = str(self._device.compute_dtype(group.precision))
-        return group.embedding_key(text, dtype, self._device.torch_device.type, self._versions)
+    def _embedding_key(self, group: Group, text: str) -> EmbeddingKey:
+        return embedding_key(
+            group.requests[0],
+            text,
+            group.hashes,
+            dtype=str(self._device.compute_dtype(group.precision)),
+            device=self._device.torch_device.type,
+            versions=self._versions,
+        )
 
     def _facts(self, group: Group, measurements: Sequence[PhaseMeasurement]) -> dict[str, Any]:
         """What the picture's file says beside its request."""
         return {
             "plan": group.plan.as_json(),
+            "notes": list(group.notes),
             "measurements": {measurement.phase.value: measurement.as_json() for measurement in measurements},
-            "device": {"name": self._device.name, "type": self._device.torch_device.type},
+            "device": {
+                "name": self._device.name,
+                "type": self._device.torch_device.type,
+                "context_bytes": self._device.context_bytes,
+            },
             "dtypes": {
                 "stored": str(self._device.storage_dtype(group.precision)).removeprefix("torch."),
                 "computed": str(self._device.compute_dtype(group.precision)).removeprefix("torch."),
+                "transformer": str(group.requests[0].transformer_precision),
             },
+            "kernels": {"self_attention": group.kernel, "blocks": group.blocks},
             "versions": self._versions,
             "components": {name: group.hashes[name] for name in COMPONENTS if name in group.hashes},
             "revisions": dict(group.located.revisions),
         }
+
+
+def _preview(previewer: Previewer, step: Step) -> Image.Image | None:
+    """A preview that is ready; one of this step is begun if it is its turn."""
+    if step.number % -(-step.total // PREVIEWS_A_PICTURE) == 0:
+        previewer.begin(step.clean_latents if step.clean_latents is not None else step.latents)
+    return previewer.take()
 
 
 def _as_array(latents: torch.Tensor) -> Any:

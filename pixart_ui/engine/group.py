@@ -1,17 +1,20 @@
-"""What the pictures of one run share: checkpoint, precision, numerics, plan, tokenizer."""
+"""What the pictures of one run share: checkpoint, precision, numerics, compiling, texts, plan."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pixart_ui.catalog import Component
-from pixart_ui.engine.components import Source
-from pixart_ui.engine.embeddings import EmbeddingKey
+from pixart_ui.engine.costs import Demand
+from pixart_ui.engine.embeddings import Embedding, EmbeddingKey
+from pixart_ui.engine.encode import Tokens
+from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb
+from pixart_ui.engine.shapes import ComponentShape
 from pixart_ui.events import Plan
-from pixart_ui.request import Numerics, Precision, ResolvedRequest
+from pixart_ui.request import Precision, ResolvedRequest
 
 if TYPE_CHECKING:
     from pixart_ui.hub import Located
@@ -28,41 +31,70 @@ class Texts:
         return iter([self.prompt] if self.negative is None else [self.prompt, self.negative])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
-    """Requests that share checkpoint, precision and numerics, with everything that was decided for them."""
+    """Requests that share checkpoint, precisions, numerics and compiling, with everything that was decided for them.
+
+    `embeddings` fills while texts are encoded. `plan` is replaced when a phase runs out of memory; `notes` says so.
+    """
 
     requests: Sequence[ResolvedRequest]
     texts: Sequence[Texts]
     located: Located
     hashes: Mapping[str, str]
-    sources: Mapping[Component, Source]
-    weight_bytes: Mapping[Component, int]
-    plan: Plan
+    sources: Mapping[Component, WeightSource]
+    shapes: Mapping[Component, ComponentShape]
     tokenizer: Any
     rgb: LatentRgb
+    embeddings: dict[str, Embedding]
+    missing: list[Tokens]
+    num_tokens: int
+    plan: Plan
+    kernel: str = ""
+    blocks: str = ""
+    is_cap_lifted: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def precision(self) -> Precision:
         return self.requests[0].precision
 
-    @property
-    def numerics(self) -> Numerics:
-        return self.requests[0].numerics
-
-    @property
-    def max_tokens(self) -> int:
-        return self.requests[0].max_tokens
-
-    def embedding_key(self, text: str, dtype: str, device: str, versions: Mapping[str, str]) -> EmbeddingKey:
-        return EmbeddingKey(
-            text=text,
-            encoder=f"{self.hashes.get('tokenizer', '')}/{self.hashes['text_encoder']}",
+    def demand(self) -> Demand:
+        """The group in numbers: its largest picture stands for all."""
+        largest = max(self.requests, key=lambda request: request.bin_width * request.bin_height)
+        return Demand(
+            shapes=self.shapes,
+            width=largest.bin_width,
+            height=largest.bin_height,
+            steps=largest.steps,
+            is_guided=any(request.is_guided for request in self.requests),
+            num_images=len(self.requests),
+            num_texts=len(self.missing),
+            num_tokens=self.num_tokens,
             precision=self.precision,
-            numerics=self.numerics,
-            dtype=dtype,
-            device=device,
-            max_tokens=self.max_tokens,
-            clean_caption=self.requests[0].clean_caption,
-            versions=tuple(versions.values()),
+            numerics=largest.numerics,
+            transformer_precision=largest.transformer_precision,
         )
+
+
+def embedding_key(
+    request: ResolvedRequest,
+    text: str,
+    hashes: Mapping[str, str],
+    *,
+    dtype: str,
+    device: str,
+    versions: Mapping[str, str],
+) -> EmbeddingKey:
+    """The strict key of a cleaned text for requests like this one."""
+    return EmbeddingKey(
+        text=text,
+        encoder=f"{hashes.get('tokenizer', '')}/{hashes['text_encoder']}",
+        precision=request.precision,
+        numerics=request.numerics,
+        dtype=dtype,
+        device=device,
+        max_tokens=request.max_tokens,
+        clean_caption=request.clean_caption,
+        versions=tuple(versions.values()),
+    )

@@ -12,18 +12,28 @@ import sys
 import psutil
 import torch
 
-from pixart_ui.engine.device import Device
-
-try:
-    import pynvml
-except ImportError:  # optional: without it the device's own figure stays empty
-    pynvml = None
+from pixart_ui.engine.device import Device, used_bytes
 
 
-def reset_peaks(device: Device) -> None:
+def begin_phase(device: Device, cap_bytes: int | None) -> None:
+    """Give back what the last phase left unused, and count peaks from here.
+
+    No more than `cap_bytes` will be reserved: asking for more raises, where some drivers would spill into RAM in
+    silence.
+    """
     if device.is_cuda:
         torch.cuda.synchronize(device.torch_device)
+        torch.cuda.empty_cache()
+        cap(device, cap_bytes)
         torch.cuda.reset_peak_memory_stats(device.torch_device)
+
+
+def cap(device: Device, nbytes: int | None) -> None:
+    """Let torch reserve at most so many bytes of a GPU; None lifts the limit."""
+    if device.is_cuda:
+        total = torch.cuda.get_device_properties(device.torch_device).total_memory
+        fraction = 1.0 if nbytes is None else min(1.0, nbytes / total)
+        torch.cuda.set_per_process_memory_fraction(fraction, device.torch_device)
 
 
 def peaks(device: Device) -> dict[str, int | None]:
@@ -34,21 +44,20 @@ def peaks(device: Device) -> dict[str, int | None]:
     return {
         "peak_allocated_bytes": torch.cuda.max_memory_allocated(device.torch_device),
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device.torch_device),
-        "device_used_bytes": _device_used_bytes(device),
+        "device_used_bytes": used_bytes(device.id),
     }
 
 
 def release(device: Device) -> None:
     """Give back to the driver what nobody holds any more."""
-    gc.collect()
     if device.is_cuda:
         torch.cuda.empty_cache()
 
 
-def weight_bytes(module: torch.nn.Module) -> int:
-    """Bytes of all parameters and buffers, as they are stored (a 4-bit weight counts its packed bytes)."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def collect(device: Device) -> None:
+    """The same after an error, whose traceback held what the phase had made."""
+    gc.collect()
+    release(device)
 
 
 def peak_rss_bytes() -> int:
@@ -59,14 +68,3 @@ def peak_rss_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
-
-
-def _device_used_bytes(device: Device) -> int | None:
-    if pynvml is None:
-        return None
-    try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{device.id.removeprefix('GPU-')}")
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-    except pynvml.NVMLError:
-        return None

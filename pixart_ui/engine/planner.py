@@ -1,72 +1,426 @@
-"""Which components stay on the device: plain arithmetic on bytes, no torch.
+"""Where each component's weights are while a group of pictures is made: plain arithmetic, no torch.
 
-`resident` keeps a component there between phases and groups, `staged` brings it for its phase and takes it away
-afterwards. The fastest choice that fits is taken; each comes with its reason.
+`choose_plan` tries every set of components that could stay on the device and, for each phase, every way to run it
+beside them: whole, streamed with so many units kept and so many slots, in pieces of some size. It takes the fastest
+plan that fits the budget; among equals the one after which the next group is faster, then the smaller one. Each choice
+carries its reason.
+
+`step_down` is the ladder for a phase that ran out of memory all the same. What must stay true: more budget never makes
+a plan slower, no predicted peak is above the budget, and every step of the ladder is smaller than the one before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, combinations
 
+from pixart_ui.byte_size import MIB, show_at_least, show_bytes
 from pixart_ui.catalog import Component
+from pixart_ui.engine.calibration import Calibration
+from pixart_ui.engine.costs import COMPONENT_OF, TILES, UNIT_SECONDS, Costs, Demand, Limits, stall
+from pixart_ui.engine.shapes import WEIGHTS
+from pixart_ui.errors import BudgetTooSmall
 from pixart_ui.events import Phase, PhasePlan, Plan, Residency
 
-GIB = 1024**3
-# What a phase needs beside weights, per picture pixel; measured at 1024² in fp16 (see bench/), rounded up.
-DENOISE_BYTES_PER_PIXEL = 300
-DECODE_BYTES_PER_PIXEL = 2700
-ENCODE_BYTES = 300 * 1024**2
-COMPONENT_OF: Mapping[Phase, Component] = {
-    Phase.ENCODE: "text_encoder",
-    Phase.DENOISE: "transformer",
-    Phase.DECODE: "vae",
-}
+ENCODE_SLOTS = (6, 5, 4, 3, 2)
+DENOISE_SLOTS = (4, 3, 2)
+# Working sizes that are named where the budget is too small for the one that was asked for.
+SMALLER_SIDES = (1024, 512, 256)
+# A streamed step that took so much longer than its transfers was not waiting for them.
+COMPUTE_BOUND = 1.25
 
 
 @dataclass(frozen=True)
-class Demand:
-    """Weight bytes by component as they will be on the device, and the working size in pixels."""
+class _Option:
+    """One way to run a phase. Times in whole microseconds, so that equal ones are equal.
 
-    weight_bytes: Mapping[Component, int]
-    pixels: int
+    `now` is the group at hand, `later` the next one like it; `own_bytes` are weights, slots and activations.
+    """
 
-    def activations(self, phase: Phase) -> int:
-        return {
-            Phase.ENCODE: ENCODE_BYTES,
-            Phase.DENOISE: DENOISE_BYTES_PER_PIXEL * self.pixels,
-            Phase.DECODE: DECODE_BYTES_PER_PIXEL * self.pixels,
-        }[phase]
+    phase: Phase
+    residency: Residency
+    own_bytes: int
+    now: int
+    later: int
+    kept_units: int
+    slots: int
+    tile: int | None
 
-    def weights(self, phase: Phase) -> int:
-        return self.weight_bytes[COMPONENT_OF[phase]]
-
-
-def plan(demand: Demand, budget_bytes: int) -> Plan:
-    """Everything resident where it fits; else T5 staged and the other two resident; else all staged."""
-    worst_activation = max(demand.activations(phase) for phase in Phase)
-    pictures = (Phase.DENOISE, Phase.DECODE)
-    all_weights = sum(demand.weights(phase) for phase in Phase)
-    picture_weights = sum(demand.weights(phase) for phase in pictures)
-    if all_weights + worst_activation <= budget_bytes:
-        return _plan(frozenset(Phase), all_weights + worst_activation, budget_bytes)
-    if picture_weights + max(demand.activations(phase) for phase in pictures) <= budget_bytes:
-        return _plan(frozenset(pictures), all_weights + worst_activation, budget_bytes)
-    return _plan(frozenset(), picture_weights + worst_activation, budget_bytes)
+    @property
+    def is_resident(self) -> bool:
+        return self.residency is Residency.RESIDENT
 
 
-def _plan(resident: frozenset[Phase], wanted_bytes: int, budget_bytes: int) -> Plan:
-    def phase_plan(phase: Phase) -> PhasePlan:
-        if phase in resident:
-            return PhasePlan(phase, Residency.RESIDENT, f"fits beside the others in {_gib(budget_bytes)}")
-        return PhasePlan(
-            phase,
-            Residency.STAGED,
-            f"keeping it would need {_gib(wanted_bytes)} in all, {_gib(budget_bytes)} are free",
-        )
+@dataclass(frozen=True)
+class _Choice:
+    """An option for each phase."""
 
-    return Plan(tuple(phase_plan(phase) for phase in Phase))
+    options: Mapping[Phase, _Option]
+
+    @property
+    def residents(self) -> frozenset[Component]:
+        return frozenset(COMPONENT_OF[phase] for phase, option in self.options.items() if option.is_resident)
 
 
-def _gib(count: int) -> str:
-    return f"{count / GIB:.1f} GiB"
+def choose_plan(demand: Demand, limits: Limits) -> Plan:
+    """The fastest plan that fits. Raises BudgetTooSmall."""
+    costs = Costs(demand, limits)
+    options = {phase: tuple(_options(costs, phase)) for phase in Phase}
+    choices = [
+        choice for residents in _subsets(WEIGHTS) if (choice := _best(costs, options, frozenset(residents))) is not None
+    ]
+    if not choices:
+        raise _too_small(demand, limits)
+    choice = min(choices, key=lambda choice: _order(costs, choice))
+    return _plan(costs, choice, {phase: _reason(costs, choice, phase) for phase in Phase})
+
+
+def smallest_budget(demand: Demand, limits: Limits) -> int:
+    """The least bytes with which `choose_plan` finds a plan."""
+    costs = Costs(demand, limits)
+    least = max(min(option.own_bytes for option in _options(costs, phase)) for phase in Phase)
+    return limits.reserved(least)
+
+
+def step_down(demand: Demand, limits: Limits, plan: Plan, phase: Phase) -> Plan | None:
+    """The next smaller plan for a phase that ran out of memory, None where there is none.
+
+    First every other component leaves the device; then decoding takes smaller pieces, the transformer keeps fewer
+    blocks and then fewer slots, T5 is streamed and then has fewer slots.
+    """
+    costs = Costs(demand, limits)
+    before = _choice_of(costs, plan)
+    peak = _predicted_peak(costs, before, phase)
+    alone = {
+        other: option if other is phase or not option.is_resident else _option(costs, other, Residency.STAGED, option)
+        for other, option in before.options.items()
+    }
+    for option in chain([before.options[phase]], _smaller(costs, before.options[phase])):
+        choice = _Choice(alone | {phase: option})
+        if _predicted_peak(costs, choice, phase) < peak:
+            return replace(
+                _plan(costs, choice, _reasons_of_step(costs, plan, before, choice, phase)),
+                budget_bytes=plan.budget_bytes,
+            )
+    return None
+
+
+def observe(
+    demand: Demand,
+    limits: Limits,
+    phase_plan: PhasePlan,
+    *,
+    activation_bytes: int | None = None,
+    unit_seconds: float | None = None,
+) -> Calibration:
+    """What a finished phase teaches.
+
+    `activation_bytes` is the peak that torch reserved less all weights and slots that lay on the device;
+    `unit_seconds` one pass of texts, one step after the first, or one picture, without loading. The seconds of a phase
+    that waited for its weights say nothing of the device's speed and are left out.
+    """
+    phase, tile = phase_plan.phase, phase_plan.tile
+    costs = Costs(demand, limits)
+    if unit_seconds is not None and phase_plan.residency is Residency.STREAMED:
+        transfers = costs.pass_seconds(phase, phase_plan.kept_units, phase_plan.slots)
+        if phase is Phase.ENCODE or unit_seconds < COMPUTE_BOUND * transfers:
+            unit_seconds = None
+    return limits.calibration.learn(
+        demand.kind(phase, tile),
+        demand.x(phase),
+        activation_bytes=activation_bytes,
+        seconds=unit_seconds,
+        formula=lambda x: costs.seconds_formula(phase, tile, x),
+    )
+
+
+# The ways to run a phase
+
+
+def _options(costs: Costs, phase: Phase) -> Iterator[_Option]:
+    """All of them, whether they fit or not."""
+    for tile in _tiles(costs.demand) if phase is Phase.DECODE else (None,):
+        for residency in (Residency.RESIDENT, Residency.STAGED):
+            yield _make_option(costs, phase, residency, 0, 0, tile)
+    for slots in ENCODE_SLOTS if phase is Phase.ENCODE else DENOISE_SLOTS:
+        for kept in _kept_beside(slots, phase, costs.demand.shape(phase).num_units):
+            yield _make_option(costs, phase, Residency.STREAMED, kept, slots, None)
+
+
+def _kept_beside(slots: int, phase: Phase, num_units: int) -> Iterator[int]:
+    """How many units may stay while more than `slots` others pass.
+
+    T5 passes once for all texts of a group: keeping some of its units would save nothing. The transformer's others pass
+    in whole rounds of the slots, so that the last of a pass never holds the slot that the next one's first is to have.
+    """
+    if phase is Phase.ENCODE:
+        yield from (0,) if num_units > slots else ()
+        return
+    for kept in range(num_units - slots):
+        if (num_units - kept) % slots == 0 or (kept == 0 and slots == min(DENOISE_SLOTS)):
+            yield kept
+
+
+def _tiles(demand: Demand) -> tuple[int | None, ...]:
+    return tuple(tile for tile in TILES if tile is None or tile < max(demand.width, demand.height))
+
+
+def _option(costs: Costs, phase: Phase, residency: Residency, like: _Option) -> _Option:
+    """The same way with all weights on the device, staged or resident."""
+    return _make_option(costs, phase, residency, 0, 0, like.tile)
+
+
+def _make_option(costs: Costs, phase: Phase, residency: Residency, kept: int, slots: int, tile: int | None) -> _Option:
+    shape = costs.demand.shape(phase)
+    if residency is not Residency.STREAMED:
+        kept, slots = shape.num_units, 0
+    is_there = residency is Residency.RESIDENT and COMPONENT_OF[phase] in costs.limits.on_device
+    first = 0.0 if is_there else costs.load_seconds(phase)
+    again = 0.0 if residency is Residency.RESIDENT else first
+    if phase is Phase.ENCODE and costs.demand.num_texts == 0:
+        first = 0.0  # all are known already: T5 is not touched
+    seconds = {Phase.ENCODE: _encode_seconds, Phase.DENOISE: _denoise_seconds, Phase.DECODE: _decode_seconds}[phase]
+    return _Option(
+        phase,
+        residency,
+        shape.device_bytes(kept, slots) + round(costs.activation_bytes(phase, tile).value),
+        round(1e6 * seconds(costs, first, again, kept, slots, tile)),
+        round(1e6 * seconds(costs, again, again, kept, slots, tile)),
+        kept,
+        slots,
+        tile,
+    )
+
+
+def _encode_seconds(costs: Costs, first: float, again: float, kept: int, slots: int, tile: int | None) -> float:
+    """Every unit computes all texts while the next ones arrive."""
+    one_pass = costs.unit_seconds(Phase.ENCODE).value if costs.demand.num_texts > 0 else 0.0
+    first_pass = costs.overlapped_seconds(Phase.ENCODE, one_pass, first * stall(slots) if slots else first)
+    later = max(one_pass, costs.pass_seconds(Phase.ENCODE, kept, slots))
+    return first_pass + max(0, costs.demand.num_passes - 1) * later
+
+
+def _denoise_seconds(costs: Costs, first: float, again: float, kept: int, slots: int, tile: int | None) -> float:
+    """Each picture's first step brings all weights, the others those that did not stay."""
+    demand = costs.demand
+    step = costs.unit_seconds(Phase.DENOISE).value
+    moving = demand.shape(Phase.DENOISE).num_units - kept
+    later = max(step, costs.pass_seconds(Phase.DENOISE, kept, slots)) + moving * UNIT_SECONDS
+    loads = costs.overlapped_seconds(Phase.DENOISE, step, first)
+    loads += (demand.num_images - 1) * costs.overlapped_seconds(Phase.DENOISE, step, again)
+    return loads + demand.num_images * (demand.steps - 1) * later
+
+
+def _decode_seconds(costs: Costs, first: float, again: float, kept: int, slots: int, tile: int | None) -> float:
+    pictures = costs.demand.num_images
+    return first + (pictures - 1) * again + pictures * costs.unit_seconds(Phase.DECODE, tile).value
+
+
+# Putting them together
+
+
+def _subsets(components: tuple[Component, ...]) -> Iterator[tuple[Component, ...]]:
+    return chain.from_iterable(combinations(components, size) for size in range(len(components) + 1))
+
+
+def _best(
+    costs: Costs, options: Mapping[Phase, tuple[_Option, ...]], residents: frozenset[Component]
+) -> _Choice | None:
+    """The fastest option of each phase beside those residents, None where a phase has none."""
+    found = {}
+    for phase in Phase:
+        is_resident = COMPONENT_OF[phase] in residents
+        others = _others_bytes(costs, phase, residents)
+        fitting = [
+            option
+            for option in options[phase]
+            if option.is_resident is is_resident
+            and costs.limits.reserved(option.own_bytes + others) <= costs.limits.budget_bytes
+        ]
+        if not fitting:
+            return None
+        found[phase] = min(fitting, key=lambda option: (option.now, option.later, option.own_bytes))
+    return _Choice(found)
+
+
+def _order(costs: Costs, choice: _Choice) -> tuple[int, int, int]:
+    options = choice.options.values()
+    peak = max(_full_peak(costs, choice, phase) for phase in Phase)
+    return sum(option.now for option in options), sum(option.later for option in options), peak
+
+
+def _others_bytes(costs: Costs, phase: Phase, residents: frozenset[Component]) -> int:
+    return sum(costs.demand.shapes[component].total_bytes for component in residents - {COMPONENT_OF[phase]})
+
+
+def _full_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
+    """With everything that may stay there: what must fit, as the next group begins with it."""
+    return costs.limits.reserved(choice.options[phase].own_bytes + _others_bytes(costs, phase, choice.residents))
+
+
+def _predicted_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
+    """With what is there by then: a component that stays arrives when its own phase first needs it."""
+    demand, there = costs.demand, set(costs.limits.on_device)
+    if phase is not Phase.ENCODE and demand.num_texts > 0:
+        there.add("text_encoder")
+    if phase is Phase.DECODE or (phase is Phase.DENOISE and demand.num_images > 1):
+        there |= {"transformer", "vae"}
+    return costs.limits.reserved(
+        choice.options[phase].own_bytes + _others_bytes(costs, phase, choice.residents & there)
+    )
+
+
+def _plan(costs: Costs, choice: _Choice, reasons: Mapping[Phase, str]) -> Plan:
+    return Plan(
+        tuple(
+            PhasePlan(
+                phase,
+                option.residency,
+                reasons[phase],
+                _predicted_peak(costs, choice, phase),
+                option.now / 1e6,
+                option.kept_units,
+                option.slots,
+                option.tile,
+            )
+            for phase, option in choice.options.items()
+        ),
+        costs.limits.budget_bytes,
+        is_estimate=not all(
+            (costs.limits.is_cpu or costs.activation_bytes(phase, option.tile).is_measured)
+            and costs.unit_seconds(phase, option.tile).is_measured
+            for phase, option in choice.options.items()
+        ),
+    )
+
+
+def _choice_of(costs: Costs, plan: Plan) -> _Choice:
+    """Back from a plan to what it chose."""
+    return _Choice(
+        {
+            entry.phase: _make_option(costs, entry.phase, entry.residency, entry.kept_units, entry.slots, entry.tile)
+            for entry in plan.phases
+        }
+    )
+
+
+# The ladder
+
+
+def _smaller(costs: Costs, option: _Option) -> Iterator[_Option]:
+    """Ways to run the phase that take less, largest first."""
+    if option.phase is Phase.DECODE:
+        tiles = _tiles(costs.demand)
+        for tile in tiles[tiles.index(option.tile) + 1 :] if option.tile in tiles else ():
+            yield _make_option(costs, option.phase, option.residency, 0, 0, tile)
+    elif option.phase is Phase.DENOISE:
+        yield from _fewer_units(costs, option)
+    else:
+        num_units = costs.demand.shape(option.phase).num_units
+        for slots in ENCODE_SLOTS:
+            if slots < num_units and (not option.slots or slots < option.slots):
+                yield _make_option(costs, option.phase, Residency.STREAMED, 0, slots, None)
+
+
+def _fewer_units(costs: Costs, option: _Option) -> Iterator[_Option]:
+    """Half as many kept units each time, whole rounds of the slots where possible; two slots at last."""
+    num_units = costs.demand.shape(option.phase).num_units
+    kept, slots = option.kept_units, option.slots if option.slots else min(DENOISE_SLOTS)
+    while kept > 0:
+        kept //= 2
+        while kept > 0 and (num_units - kept) % slots:
+            kept -= 1
+        if num_units - kept > slots:
+            yield _make_option(costs, option.phase, Residency.STREAMED, kept, slots, None)
+    for fewer in range(slots - 1, 1, -1):
+        if num_units > fewer:
+            yield _make_option(costs, option.phase, Residency.STREAMED, 0, fewer, None)
+
+
+def _reasons_of_step(costs: Costs, plan: Plan, before: _Choice, after: _Choice, phase: Phase) -> Mapping[Phase, str]:
+    """What changed says so, what did not keeps its reason."""
+    reasons = {entry.phase: entry.reason for entry in plan.phases}
+    for other, option in after.options.items():
+        if other is phase:
+            if option == before.options[other]:
+                reasons[other] = f"{_words(costs, option)}: memory ran out beside what stayed from other phases"
+            else:
+                reasons[other] = (
+                    f"{_words(costs, option)}, since memory ran out when {_words(costs, before.options[other])}"
+                )
+        elif option != before.options[other]:
+            reasons[other] = f"{_words(costs, option)}: taken off the device, since memory ran out in {phase}"
+    return reasons
+
+
+# Reasons
+
+
+def _reason(costs: Costs, choice: _Choice, phase: Phase) -> str:
+    option = choice.options[phase]
+    words = _words(costs, option)
+    if option.residency is Residency.RESIDENT:
+        own = show_bytes(costs.demand.shape(phase).total_bytes)
+        words += f": its {own} stay, {_of(_full_peak(costs, choice, phase), costs.limits)} are used"
+    elif option.residency is Residency.STREAMED:
+        whole = _option(costs, phase, Residency.STAGED, option)
+        need = _full_peak(costs, _Choice({**choice.options, phase: whole}), phase)
+        words += _since("keeping all", need, costs.limits, "that is as fast")
+    else:
+        stays = _Choice({**choice.options, phase: _option(costs, phase, Residency.RESIDENT, option)})
+        need = max(_full_peak(costs, stays, other) for other in Phase)
+        words += _since("keeping it beside the others", need, costs.limits, "that leaves the others more room")
+    if option.tile is not None:
+        whole = _make_option(costs, phase, option.residency, 0, 0, None)
+        need = _full_peak(costs, _Choice({**choice.options, phase: whole}), phase)
+        words += "; in pieces" + _since("the whole picture at once", need, costs.limits, "that is faster")
+    return words
+
+
+def _words(costs: Costs, option: _Option) -> str:
+    """What is done, such as `streamed: 19 of 28 blocks pass through 2 slots`."""
+    if option.residency is Residency.STREAMED:
+        num_units = costs.demand.shape(option.phase).num_units
+        name = "blocks" if option.phase is Phase.DENOISE else "parts"
+        moving = num_units - option.kept_units
+        which = f"all {moving} {name}" if moving == num_units else f"{moving} of {num_units} {name}"
+        return f"streamed: {which} pass through {option.slots} slots"
+    tile = f" in pieces of {option.tile} pixels" if option.tile is not None else ""
+    return f"{option.residency}{tile}"
+
+
+def _since(what: str, need: int, limits: Limits, otherwise: str) -> str:
+    if need <= limits.budget_bytes:
+        return f", since {otherwise}"
+    return f", since {what} would need {_of(need, limits)}"
+
+
+def _of(need: int, limits: Limits) -> str:
+    """`1.6 GiB of 1.0 GiB`; in finer units where rounding would make them look alike."""
+    budget = limits.budget_bytes
+    ways: tuple[Callable[[int], str], ...] = (show_bytes, lambda count: f"{count / MIB:.0f} MiB", "{:,} bytes".format)
+    show = next((way for way in ways if need <= budget or way(need) != way(budget)), str)
+    return f"{show(need)} of {show(budget)}"
+
+
+def _too_small(demand: Demand, limits: Limits) -> BudgetTooSmall:
+    """One sentence with the smallest budget that would do, and a smaller size that needs less, if one does."""
+    least = smallest_budget(demand, limits)
+    whole = f" with the transformer in {demand.transformer}" if demand.shape(Phase.DENOISE).is_whole else ""
+    sentence = (
+        f"{show_bytes(limits.budget_bytes)} of memory are too little: {demand.width}×{demand.height} in "
+        f"{demand.precision}{whole} needs at least {show_at_least(least)}"
+    )
+    smaller = [
+        (side, need)
+        for side in SMALLER_SIDES
+        if side * side < demand.pixels
+        and show_at_least(need := smallest_budget(replace(demand, width=side, height=side), limits))
+        != show_at_least(least)
+    ]
+    if not smaller:
+        return BudgetTooSmall(f"{sentence}, and so does any smaller size.")
+    fitting = [entry for entry in smaller if entry[1] <= limits.budget_bytes]
+    side, need = fitting[0] if fitting else smaller[-1]
+    return BudgetTooSmall(f"{sentence}; {show_at_least(need)} would do for {side}×{side}.")

@@ -8,13 +8,18 @@ and SDXL autoencoders, which α and Σ use.
 from __future__ import annotations
 
 import json
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
 PREVIEW_SCALE = 4
+# More often than this nobody sees them, and on a fast GPU each takes a hundredth of the picture's time.
+SECONDS_BETWEEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,54 @@ def latent_rgb(vae_folder: Path, family: str) -> LatentRgb:
         return ALPHA if family == "alpha" else SIGMA
 
 
-@torch.no_grad()
+class Previewer:
+    """Makes previews beside the steps: on a GPU a preview comes a step late, so that no step waits for the host."""
+
+    def __init__(self, rgb: LatentRgb) -> None:
+        self._rgb = rgb
+        self._begun: tuple[torch.Tensor, Any] | None = None
+        self._last_begun = -math.inf
+
+    @torch.no_grad()
+    def begin(self, latents: torch.Tensor) -> None:
+        """Queue a preview of `[1, 4, h, w]` latents, unless one was begun just now."""
+        if time.monotonic() - self._last_begun < SECONDS_BETWEEN:
+            return
+        self._last_begun = time.monotonic()
+        pixels = _pixels(latents, self._rgb)
+        if pixels.is_cuda:
+            host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+            host.copy_(pixels, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record()
+            self._begun = host, arrived
+        else:
+            self._begun = pixels, None
+
+    def take(self) -> Image.Image | None:
+        """The preview if it has arrived, once."""
+        if self._begun is None:
+            return None
+        pixels, arrived = self._begun
+        if arrived is not None and not arrived.query():
+            return None
+        self._begun = None
+        image = Image.fromarray(pixels.numpy())
+        return image.resize((image.width * PREVIEW_SCALE, image.height * PREVIEW_SCALE), Image.Resampling.BILINEAR)
+
+
 def preview(latents: torch.Tensor, rgb: LatentRgb) -> Image.Image:
-    """A small picture, `PREVIEW_SCALE` pixels for each latent one."""
-    values = latents[0].float().cpu()
-    factors = torch.tensor(rgb.factors)
-    pixels = torch.einsum("chw,cr->hwr", values, factors) + torch.tensor(rgb.bias)
-    pixels = ((pixels + 1) * 127.5).clamp(0, 255).to(torch.uint8)
-    image = Image.fromarray(pixels.numpy())
-    return image.resize((image.width * PREVIEW_SCALE, image.height * PREVIEW_SCALE), Image.Resampling.BILINEAR)
+    """A small picture at once, `PREVIEW_SCALE` pixels for each latent one."""
+    previewer = Previewer(rgb)
+    previewer.begin(latents.cpu())
+    image = previewer.take()
+    assert image is not None
+    return image
+
+
+def _pixels(latents: torch.Tensor, rgb: LatentRgb) -> torch.Tensor:
+    """Bytes `[h, w, 3]` where the latents are."""
+    factors = torch.tensor(rgb.factors, device=latents.device)
+    bias = torch.tensor(rgb.bias, device=latents.device)
+    pixels = torch.einsum("chw,cr->hwr", latents[0].float(), factors) + bias
+    return ((pixels + 1) * 127.5).clamp(0, 255).to(torch.uint8)

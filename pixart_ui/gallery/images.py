@@ -55,10 +55,12 @@ def save(image: Image.Image, path: Path, request: ResolvedRequest, facts: Mappin
 
 def parameters(request: ResolvedRequest) -> str:
     """The common text form: prompt, negative prompt, then settings on one line."""
+    transformer = "" if request.is_transformer_usual else f", Transformer precision: {request.transformer_precision}"
+    blocks = ", Blocks: compiled" if request.compile_blocks else ""
     settings = (
         f"Steps: {request.steps}, Sampler: {request.scheduler}, CFG scale: {request.guidance_scale:g}, "
         f"Seed: {request.seed}, Size: {request.width}x{request.height}, Model: {Path(request.checkpoint).name}, "
-        f"T5 precision: {request.precision}"
+        f"T5 precision: {request.precision}{transformer}{blocks}"
     )
     return f"{request.full_prompt}\nNegative prompt: {request.full_negative_prompt}\n{settings}"
 

@@ -439,7 +439,8 @@ def _take_back(db: sqlite3.Connection, condition: str, values: Mapping[str, Any]
 
 
 def _group_key(request: ResolvedRequest) -> str:
-    return json.dumps([request.checkpoint, request.precision, request.numerics])
+    shared = (request.checkpoint, request.precision, request.transformer_precision)
+    return json.dumps([*shared, request.numerics, request.compile_blocks])
 
 
 def _job(row: sqlite3.Row) -> Job:

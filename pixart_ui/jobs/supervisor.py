@@ -118,6 +118,7 @@ class Supervisor:
         return reason
 
     def _spawn(self, name: str, log_file: IO[str]) -> subprocess.Popen[str]:
+        budget = self._settings.vram_budget
         return subprocess.Popen(
             [
                 sys.executable,
@@ -128,6 +129,7 @@ class Supervisor:
                 f"--name={name}",
                 f"--data-dir={self._settings.data_dir}",
                 f"--device={self._settings.device}",
+                *([f"--vram-budget={budget}B"] if budget is not None else []),
             ],
             # `-m` finds this package there, wherever the app was started from.
             cwd=Path(pixart_ui.__file__).resolve().parent.parent,

@@ -3,7 +3,8 @@
 It knows the journal, the engine's events and where pictures go; nothing of pages or people. What must stay true:
 
 - it holds the device's lock for as long as it may claim;
-- a picture is on the disk under its name before its job is `done`;
+- a picture is on the disk under its name before its job is `done`; pictures are written in a thread, in their order,
+  while the next ones are made, and a group ends only when all of its are;
 - whatever one job does to the engine, the jobs beside it go on;
 - when it leaves, its unfinished jobs are back in the queue.
 
@@ -18,18 +19,31 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from PIL import Image
 
 from pixart_ui.errors import DiskFullError, JournalError, PixArtError, WorkerError
-from pixart_ui.events import Event, ImageFailed, ImageReady, Phase, PhaseFinished, PhaseStarted, StepDone
+from pixart_ui.events import (
+    Event,
+    ImageFailed,
+    ImageReady,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    StepDone,
+    SteppedDown,
+    WeightsPrepared,
+)
 from pixart_ui.gallery import images
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.lock import CPU_ID, device_lock
+from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
@@ -44,6 +58,7 @@ LOOK_AGAIN_SECONDS = 2.0
 MEMORY_GRAIN_BYTES = 256 * 2**20
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+Tell = Callable[..., None]
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +120,7 @@ class Worker:
 
     def _run_group(self, jobs: Sequence[Job], stop: threading.Event) -> None:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
-        run = _GroupRun(self._settings, self._journal, self._engine, jobs, stop)
+        run = _GroupRun(self._settings, self._journal, self._engine, jobs, stop, self._tell)
         try:
             run.run()
         except JournalError:
@@ -134,11 +149,14 @@ class Worker:
 
     def _refresh_info(self, state: str) -> None:
         info = self._engine.info() | {"state": state}
-        free = info.get("memory_free_bytes")
-        known = self._info.get("memory_free_bytes")
-        if isinstance(free, int) and isinstance(known, int) and abs(free - known) < MEMORY_GRAIN_BYTES:
-            info["memory_free_bytes"] = known
+        change = usable_bytes(info) - usable_bytes(self._info)
+        if self._info and abs(change) < MEMORY_GRAIN_BYTES:
+            info["memory_free_bytes"] -= change
         self._info = info
+
+    def _tell(self, **news: Any) -> None:
+        """What the page shows of the group at work, from the next heartbeat on; None takes it away again."""
+        self._info = {name: value for name, value in {**self._info, **news}.items() if value is not None}
 
     @contextmanager
     def _heartbeat(self) -> Iterator[None]:
@@ -165,6 +183,7 @@ class _GroupRun:
     """One claimed group: turns the engine's events into rows and files.
 
     `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
+    `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
     """
 
     def __init__(
@@ -174,19 +193,29 @@ class _GroupRun:
         engine: EngineLike,
         jobs: Sequence[Job],
         stop: threading.Event,
+        tell: Tell,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._engine = engine
         self._jobs = jobs
         self._stop = stop
+        self._tell = tell
         self._open = dict(enumerate(jobs))
         self._steps = [0] * len(jobs)
         self._active = 0
+        self._notes: list[str] = []
+        self._saves: dict[int, Future[None]] = {}
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
 
     def run(self) -> None:
-        for event in self._engine.run([job.request for job in self._jobs], self._is_cancelled):
-            self._record(event)
+        try:
+            for event in self._engine.run([job.request for job in self._jobs], self._is_cancelled):
+                self._settle()
+                self._record(event)
+        finally:
+            self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
+            self._settle()
         if not self._stop.is_set():
             self.fail_rest("The engine ended without making this picture: try again.")
 
@@ -203,7 +232,10 @@ class _GroupRun:
         return self._stop.is_set() or index not in self._open or self._journal.should_stop(self._jobs[index])
 
     def _record(self, event: Event) -> None:
+        self._tell(preparing=asdict(event) if isinstance(event, WeightsPrepared) else None)
         match event:
+            case SteppedDown(phase=phase, reason=reason):
+                self._step_down(phase, reason)
             case PhaseStarted(phase=phase, index=None):
                 self._report_all(phase)
             case PhaseFinished(index=None):
@@ -221,6 +253,11 @@ class _GroupRun:
             case ImageFailed(index=index, message=message):
                 self._fail(index, message)
 
+    def _step_down(self, phase: Phase, reason: str) -> None:
+        log.warning("memory ran out in %s, jobs %s go on: %s", phase, [job.id for job in self._open.values()], reason)
+        self._notes.append(reason)
+        self._tell(notes=list(self._notes))
+
     def _report_all(self, phase: Phase | None) -> None:
         for index in list(self._open):
             self._write_progress(index, phase, None)
@@ -237,21 +274,38 @@ class _GroupRun:
             del self._open[index]
 
     def _keep(self, index: int, image: Image.Image, facts: Mapping[str, Any]) -> None:
-        """First the file, then the row: a row that says `done` always has its picture."""
-        job = self._open.get(index)
-        if job is None:
-            return
+        """Write the picture while the next one is made. If the worker dies now, it did not die of this job."""
+        if index in self._open:
+            self._write_progress(index, None, None)
+        if job := self._open.get(index):
+            facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
+            self._saves[index] = self._saver.submit(self._save, job, image, facts)
+
+    def _save(self, job: Job, image: Image.Image, facts: Mapping[str, Any]) -> None:
+        """Runs in the thread. First the file, then the row: a row that says `done` always has its picture."""
         name = image_name(job)
-        facts = {**facts, "job": job.id, "attempt": job.attempt}
         try:
             images.save(image, self._settings.images_dir / name, job.request, facts)
         except DiskFullError as error:
-            self._fail(index, error.message)
+            self._write_failure(job, error.message)
         except OSError as error:
-            self._fail(index, f"The picture {name} cannot be written ({error.strerror}): check the data folder.")
+            self._write_failure(job, f"The picture {name} cannot be written ({error.strerror}): check the data folder.")
         else:
             self._journal.finish(job, image=name, facts=facts)
-            self._end(index)
+        self._remove_previews(job)
+
+    def _settle(self) -> None:
+        """Let go of the jobs whose pictures are written. Raises what a save did not foresee, as that job's fault."""
+        errors = []
+        for index in [index for index, save in self._saves.items() if save.done()]:
+            error = self._saves.pop(index).exception()
+            if error is None:
+                self._open.pop(index, None)
+            else:
+                self._active = index
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _cancelled(self, index: int) -> None:
         """The engine obeyed; when it was the worker that is to stop, the job goes back to the queue instead."""
@@ -263,12 +317,17 @@ class _GroupRun:
     def _fail(self, index: int, message: str) -> None:
         job = self._open.get(index)
         if job is not None:
-            log.warning("job %d failed: %s", job.id, message)
-            self._journal.fail(job, message)
+            self._write_failure(job, message)
             self._end(index)
 
+    def _write_failure(self, job: Job, message: str) -> None:
+        log.warning("job %d failed: %s", job.id, message)
+        self._journal.fail(job, message)
+
     def _end(self, index: int) -> None:
-        job = self._open.pop(index)
+        self._remove_previews(self._open.pop(index))
+
+    def _remove_previews(self, job: Job) -> None:
         for path in self._settings.previews_dir.glob(f"{job.id}-*.jpg"):
             path.unlink(missing_ok=True)
 
@@ -300,15 +359,22 @@ def new_name() -> str:
 @contextmanager
 def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
     """Open the device of the settings and own it for the length of the block. Raises DeviceError, DeviceTaken."""
-    from pixart_ui.engine.engine import Engine
+    from pixart_ui.engine.engine import Engine, EngineFiles
 
+    settings = services.settings
     engine = Engine.open(
-        services.settings.device,
+        settings.device,
         locate=lambda checkpoint: services.hub.locate(services.catalog.get(checkpoint)),
         hashes=services.hub.hashes,
+        files=EngineFiles(
+            settings.weights_dir, settings.embeddings_dir, settings.calibration_path, settings.compile_dir
+        ),
+        budget_bytes=settings.vram_budget,
     )
+    if settings.vram_budget is not None and engine.device_id == CPU_ID:
+        log.warning("the VRAM budget is for GPUs only: this worker runs on the CPU and leaves it aside")
     try:
-        with device_lock(engine.device_id, services.settings.data_dir):
-            yield Worker(services.settings, services.journal, engine, name=name)
+        with device_lock(engine.device_id, settings.data_dir):
+            yield Worker(settings, services.journal, engine, name=name)
     finally:
         engine.close()

@@ -46,11 +46,26 @@ class Form:
     scheduler: gr.Dropdown
     size: gr.Dropdown
     numerics: gr.Radio
+    compile_blocks: gr.Checkbox
+    transformer_precision: gr.Dropdown
     checkpoint: gr.Dropdown
 
     def inputs(self) -> set[Component]:
         parts = {getattr(self, part.name) for part in fields(self)}
         return parts - {self.precision_hint, self.random_seed}
+
+    def costly_inputs(self) -> set[Component]:
+        """What memory and time depend on; what is written does not matter for them."""
+        return self.inputs() - set(self._unwritten())
+
+    def read_costs(self, values: Values) -> GenerationRequest:
+        """What the costly inputs ask for, with any prompt. Raises InputError."""
+        return self.read({**values, **self._unwritten()})
+
+    def _unwritten(self) -> Updates:
+        """Everything that costs nothing, as if nobody had touched it; there has to be some prompt."""
+        written = (self.negative_prompt, self.style, self.shape, self.seed, self.drawn_seed)
+        return {self.prompt: "any", self.is_seed_kept: False, **dict.fromkeys(written, "")}
 
     def read(self, values: Values) -> GenerationRequest:
         """What is asked for. Raises InputError with the sentence and the field."""
@@ -63,7 +78,9 @@ class Form:
                 "style": values[self.style] or None,
                 "checkpoint": values[self.checkpoint] or None,
                 "precision": values[self.precision],
+                "transformer_precision": values[self.transformer_precision] or None,
                 "numerics": values[self.numerics],
+                "compile_blocks": values[self.compile_blocks],
                 "width": width,
                 "height": height,
                 "steps": values[self.steps],
@@ -94,6 +111,7 @@ class Form:
             self.size: gr.update(choices=list(offer.sizes), value=offer.size),
             self.scheduler: gr.update(choices=list(offer.schedulers), value=offer.scheduler),
             self.precision: gr.update(choices=list(offer.precisions)),
+            self.transformer_precision: gr.update(choices=list(offer.transformer_precisions)),
             self.precision_hint: fragments.hint(precision_effect(precision, is_small=offer.is_small)),
             self.steps: gr.update(maximum=offer.max_steps, value=offer.steps, interactive=offer.has_steps),
             self.guidance_scale: gr.update(value=offer.guidance_scale, interactive=offer.has_guidance),
@@ -111,7 +129,12 @@ class Form:
             self.shape: gr.update(choices=list(offer.shapes), value=size),
             self.size: gr.update(choices=including(offer.sizes, size), value=size),
             self.precision: gr.update(choices=list(offer.precisions), value=str(request.precision)),
+            self.transformer_precision: gr.update(
+                choices=list(offer.transformer_precisions),
+                value="" if request.is_transformer_usual else str(request.transformer_precision),
+            ),
             self.numerics: str(request.numerics),
+            self.compile_blocks: request.compile_blocks,
             self.steps: gr.update(
                 maximum=max(offer.max_steps, request.steps), value=request.steps, interactive=offer.has_steps
             ),
@@ -221,6 +244,17 @@ def _build_advanced(offer: Offer) -> dict[str, Any]:
             info=words.NUMERICS_INFO,
             elem_id="field-numerics",
             elem_classes="chips",
+        ),
+        "compile_blocks": gr.Checkbox(
+            label=words.COMPILE_BLOCKS, info=words.COMPILE_BLOCKS_INFO, elem_id="field-compile_blocks"
+        ),
+        "transformer_precision": gr.Dropdown(
+            list(offer.transformer_precisions),
+            value="",
+            label=words.TRANSFORMER_PRECISION,
+            info=words.TRANSFORMER_PRECISION_INFO,
+            filterable=False,
+            elem_id="field-transformer_precision",
         ),
     }
 

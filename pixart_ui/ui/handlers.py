@@ -13,10 +13,10 @@ from typing import Any
 
 import gradio as gr
 
-from pixart_ui.errors import InputError, PixArtError
+from pixart_ui.errors import BudgetTooSmall, InputError, PixArtError
 from pixart_ui.jobs.job import Job
 from pixart_ui.services import Services
-from pixart_ui.ui import fragments, words
+from pixart_ui.ui import estimate, fragments, words
 from pixart_ui.ui.form import Form, Updates, Values
 from pixart_ui.ui.offer import Offer, offer, precision_effect
 
@@ -45,11 +45,14 @@ def _tells_errors(handler: Handler) -> Handler:
 class Handlers:
     """The verbs of the Single tab."""
 
-    def __init__(self, services: Services, form: Form, message: gr.HTML, ticket: gr.Textbox) -> None:
+    def __init__(
+        self, services: Services, form: Form, message: gr.HTML, ticket: gr.Textbox, estimate: gr.Textbox
+    ) -> None:
         self.services = services
         self.form = form
         self.message = message
         self.ticket = ticket
+        self.estimate = estimate
 
     @_tells_errors
     def generate(self, values: Values) -> Updates:
@@ -61,6 +64,15 @@ class Handlers:
             self.ticket: jobs[0].batch,
             **self.form.show_seed(jobs[0].request.seed, is_random=is_random),
         }
+
+    @_tells_errors
+    def predict(self, values: Values) -> Updates:
+        """What the form asks for would take; a wrong value says so there, quietly, until it is sent."""
+        try:
+            found = self.services.predict(self.form.read_costs(values))
+        except PixArtError as error:
+            return {self.estimate: estimate.sentence(error.message, is_problem=isinstance(error, BudgetTooSmall))}
+        return {self.estimate: estimate.estimate(found)}
 
     @_tells_errors
     def adapt(self, values: Values) -> Updates:

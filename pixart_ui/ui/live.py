@@ -14,6 +14,7 @@ from html import escape
 from typing import Any, Protocol
 
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
+from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
 from pixart_ui.ui import result, words
 
@@ -29,13 +30,14 @@ class EngineWatch(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`mark` changes whenever anything else here does."""
+    """`mark` changes whenever anything else here does, `basis` whenever an estimate may have become another."""
 
     mark: str
     title: str
     engine: str
     stage: str
     strip: str
+    basis: str
     is_busy: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -59,14 +61,15 @@ class Live:
         mark = _digest(revision, engine, batch, focus)
         if mark == known_mark:
             return None
-        return self._render(mark, engine, batch, focus, has_engine=bool(workers), trouble=trouble)
+        return self._render(mark, engine, batch, focus, workers, trouble)
 
     def _render(
-        self, mark: str, engine: str, batch: str, focus: str, *, has_engine: bool, trouble: str | None
+        self, mark: str, engine: str, batch: str, focus: str, workers: Sequence[WorkerStatus], trouble: str | None
     ) -> Snapshot:
         journal = self._services.journal
         running = journal.jobs(states=[JobState.RUNNING], newest_first=False)
-        active = [job for job in running if result.is_at_work(job)]
+        # One whose file is being written stands behind the one that is being drawn.
+        active = sorted((job for job in running if result.is_at_work(job)), key=result.is_being_saved)
         waiting = journal.counts()[JobState.QUEUED] + len(running) - len(active)
         recent = journal.jobs(states=[JobState.DONE], limit=RECENT)
         shown = self._shown(batch, active or running, recent)
@@ -74,9 +77,10 @@ class Live:
         return Snapshot(
             mark=mark,
             title=words.title((active[0].step, active[0].request.steps) if active else None, waiting),
-            engine=engine + queue_line(active, waiting, has_engine=has_engine),
-            stage=self._stage(job, shown, has_engine=has_engine, trouble=trouble),
+            engine=engine + queue_line(active, waiting, has_engine=bool(workers)),
+            stage=self._stage(job, shown, workers, trouble),
             strip=result.strip([*active, *recent], job),
+            basis=_basis(workers),
             is_busy=bool(running or waiting),
         )
 
@@ -89,11 +93,14 @@ class Live:
         first = next(iter((*running, *waiting, *recent)), None)
         return self._services.journal.jobs(batch=first.batch, newest_first=False) if first is not None else ()
 
-    def _stage(self, job: Job | None, shown: Sequence[Job], *, has_engine: bool, trouble: str | None) -> str:
+    def _stage(
+        self, job: Job | None, shown: Sequence[Job], workers: Sequence[WorkerStatus], trouble: str | None
+    ) -> str:
         if job is None:
             return result.empty_stage(self._examples)
         is_on_disk = self._services.image_path(job) is not None
-        html = result.stage(job, shown, is_on_disk=is_on_disk, has_engine=has_engine)
+        news = next((worker.info for worker in workers if worker.id == job.worker), {})
+        html = result.stage(job, shown, is_on_disk=is_on_disk, has_engine=bool(workers), news=news)
         if trouble is not None and not job.state.is_end:
             html += f'<p class="message problem" role="alert">{escape(trouble)}</p>'
         return html
@@ -124,8 +131,16 @@ def _memory(info: Mapping[str, Any]) -> str:
     free, total = info.get("memory_free_bytes"), info.get("memory_total_bytes")
     if free is None or total is None:
         return ""
-    text = words.MEMORY_FREE.format(free=f"{free / GIB:.1f}", total=f"{total / GIB:.1f}")
+    budget = info.get("budget_bytes")
+    text = (words.MEMORY_FREE if budget is None else words.BUDGET_FREE).format(
+        free=f"{free / GIB:.1f}", total=f"{(total if budget is None else budget) / GIB:.1f}"
+    )
     return f'<span class="memory">{text}</span>'
+
+
+def _basis(workers: Sequence[WorkerStatus]) -> str:
+    """What estimates stand on: the first worker, its memory, and whether it has learned from another group."""
+    return _digest(*((worker.id, worker.info.get("state"), usable_bytes(worker.info)) for worker in workers[:1]))
 
 
 def _focus(shown: Sequence[Job], wanted: str) -> Job | None:

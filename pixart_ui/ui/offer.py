@@ -30,6 +30,7 @@ class Offer:
     sizes: Choices
     schedulers: Choices
     precisions: Choices
+    transformer_precisions: Choices
     size: str
     scheduler: str
     steps: int
@@ -50,6 +51,7 @@ def offer(services: Services, checkpoint: Checkpoint) -> Offer:
         sizes=tuple((words.size_label(*size), size_value(size)) for size in bins.sizes(checkpoint.sample_size)),
         schedulers=tuple((str(name), str(name)) for name in checkpoint.schedulers),
         precisions=precisions(is_small=is_small),
+        transformer_precisions=transformer_precisions(is_small=is_small),
         size=size_value(checkpoint.default_size),
         scheduler=str(checkpoint.default_scheduler),
         steps=checkpoint.default_steps,
@@ -82,6 +84,18 @@ def precisions(*, is_small: bool) -> Choices:
     return tuple(
         (label if is_small else f"{label}\n{words.PRECISION_COSTS[precision]}", str(precision))
         for precision, label in words.PRECISION_LABELS.items()
+    )
+
+
+def transformer_precisions(*, is_small: bool) -> Choices:
+    """The rule first, as the empty value."""
+    return (
+        (words.TRANSFORMER_PRECISION_USUAL, ""),
+        *(
+            (f"{precision}: {effect}" if is_small else f"{precision}: {cost}, {effect}", str(precision))
+            for precision, effect in words.TRANSFORMER_PRECISION_EFFECTS.items()
+            for cost in (words.TRANSFORMER_PRECISION_COSTS[precision],)
+        ),
     )
 
 

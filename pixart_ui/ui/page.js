@@ -13,7 +13,7 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, timer: 0, lost: "", polls: 0, isRestored: false,
+    isBusy: false, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@
       if (!now) { old.appendChild(node); return; }
       if (now.nodeType !== node.nodeType || now.nodeName !== node.nodeName) { old.replaceChild(node, now); return; }
       if (now.nodeType === Node.TEXT_NODE) { if (now.data !== node.data) now.data = node.data; return; }
-      for (const { name } of [...now.attributes]) if (!node.hasAttribute(name)) now.removeAttribute(name);
+      for (const { name } of [...now.attributes]) if (!node.hasAttribute(name) && name !== "open") now.removeAttribute(name);
       for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) change(now, name, value);
       morph(now, node);
     });
@@ -70,6 +70,14 @@
     document.title = answer.title;
     mark("busy", answer.is_busy);
     restore();
+    if (answer.basis !== state.basis) predict();
+    state.basis = answer.basis;
+  }
+
+  // The estimate follows the form when it has come to rest, and the engine when that has learned something.
+  function predict() {
+    clearTimeout(state.predicting);
+    state.predicting = setTimeout(() => byId("do-predict")?.click(), 200);
   }
 
   function lost(why) {
@@ -185,7 +193,7 @@
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
   }
 
-  window.pixart = { target: "", follow, told, look };
+  window.pixart = { target: "", follow, told, look, predict, show };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

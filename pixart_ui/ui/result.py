@@ -4,16 +4,19 @@ strip of recent pictures. Pure functions of jobs; the numbers that change have f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 from urllib.parse import quote
 
 from pixart_ui.events import Phase
 from pixart_ui.jobs.job import Job, JobState
-from pixart_ui.ui import words
+from pixart_ui.ui import account, words
 from pixart_ui.ui.fragments import button
 
 PHASES = tuple(Phase)
+# What the worker of a running job says of itself; see `jobs/worker.py`.
+News = Mapping[str, Any]
 
 
 def picture_url(job: Job, folder: str = "pictures") -> str:
@@ -35,6 +38,11 @@ def is_at_work(job: Job) -> bool:
     return job.state is JobState.RUNNING and (job.phase is not None or job.step > 0)
 
 
+def is_being_saved(job: Job) -> bool:
+    """The engine is done with it, its file is being written."""
+    return job.state is JobState.RUNNING and job.phase is None and job.step >= job.request.steps
+
+
 def nothing_yet() -> str:
     """What stands there until the page has asked for the first time: as tall as what follows."""
     return '<div class="picture"><figure class="frame"><a><span class="blank"></span></a></figure></div>'
@@ -48,16 +56,22 @@ def empty_stage(examples: Sequence[str]) -> str:
     )
 
 
-def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool) -> str:
-    """The picture in focus, its progress and actions, and the other pictures of its request."""
+def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool, news: News) -> str:
+    """The picture in focus, its progress and actions, and the other pictures of its request.
+
+    `news` is what its worker says, empty where none works on it.
+    """
+    preparing = news.get("preparing") if focus.phase is not None else None
     return (
         f'<div class="picture{" several" if len(batch) > 1 else ""}" data-state="{focus.state}" data-job="{focus.id}">'
         f"{_frame(focus, is_on_disk=is_on_disk)}"
         f"{_tiles(focus, batch) if len(batch) > 1 else ''}"
-        f"{_phases(focus)}"
-        f'<div class="now">{_sentence(focus, is_on_disk=is_on_disk, has_engine=has_engine)}'
+        f"{_phases(focus, preparing)}"
+        f'<div class="now">{_sentence(focus, preparing, is_on_disk=is_on_disk, has_engine=has_engine)}'
         f"{_actions(focus, batch, is_on_disk=is_on_disk)}</div>"
+        f"{account.notes(_notes(focus, news))}"
         f"{_caption(focus)}"
+        f"{account.account(focus)}"
         "</div>"
     )
 
@@ -115,13 +129,16 @@ def _part(job: Job) -> float:
     return min(1.0, job.step / job.request.steps) if job.request.steps else 0.0
 
 
-def _phases(job: Job) -> str:
-    return f'<ol class="phases" aria-hidden="true">{"".join(_phase(job, phase) for phase in PHASES)}</ol>'
+def _phases(job: Job, preparing: News | None) -> str:
+    phases = "".join(_phase(job, phase, preparing) for phase in PHASES)
+    return f'<ol class="phases" aria-hidden="true">{phases}</ol>'
 
 
-def _phase(job: Job, phase: Phase) -> str:
+def _phase(job: Job, phase: Phase, preparing: News | None) -> str:
     state = _phase_state(job, phase)
     part = _part(job) if phase is Phase.DENOISE else 1.0
+    if preparing is not None:
+        part = preparing["done_bytes"] / max(1, preparing["total_bytes"])
     steps = f"{job.step}/{job.request.steps}" if phase is Phase.DENOISE and state == "now" else ""
     number = measured(job, phase) or steps
     filled = part if state == "now" else float(state == "done")
@@ -133,7 +150,7 @@ def _phase(job: Job, phase: Phase) -> str:
 
 
 def _phase_state(job: Job, phase: Phase) -> str:
-    if job.state is JobState.DONE:
+    if job.state is JobState.DONE or is_being_saved(job):
         return "done"
     if job.state is not JobState.RUNNING or job.phase is None:
         return "ahead"
@@ -149,19 +166,27 @@ def measured(job: Job, phase: Phase) -> str:
     return words.CACHED if measurement.get("is_cached") else words.SECONDS.format(seconds=measurement["seconds"])
 
 
-def _sentence(job: Job, *, is_on_disk: bool, has_engine: bool) -> str:
+def _notes(job: Job, news: News) -> object:
+    """What did not go as planned: of the group while it is made, then what the picture itself says."""
+    if is_at_work(job):
+        return news.get("notes")
+    return (job.facts or {}).get("notes")
+
+
+def _sentence(job: Job, preparing: News | None, *, is_on_disk: bool, has_engine: bool) -> str:
     is_problem = job.state is JobState.FAILED or (job.state is JobState.DONE and not is_on_disk)
-    text = escape(words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, has_engine=has_engine))
+    text = words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, preparing, has_engine)
+    text = escape(text)
     return f'<p class="sentence{" problem" if is_problem else ""}" role="status">{text}</p>'
 
 
-def _where(job: Job, *, has_engine: bool) -> str:
+def _where(job: Job, preparing: News | None, has_engine: bool) -> str:
     """Where the job is, in words."""
     match job.state:
         case JobState.QUEUED:
             return words.WAITING_TURN if has_engine else words.WAITING_FOR_ENGINE
         case JobState.RUNNING:
-            return _running_sentence(job)
+            return _running_sentence(job, preparing)
         case JobState.DONE:
             return words.DONE.format(seconds=(job.finished_at or 0) - (job.started_at or 0))
         case JobState.CANCELLED:
@@ -170,9 +195,11 @@ def _where(job: Job, *, has_engine: bool) -> str:
             return job.error or words.FAILED
 
 
-def _running_sentence(job: Job) -> str:
+def _running_sentence(job: Job, preparing: News | None) -> str:
     if job.is_cancel_requested:
         return words.CANCELLING
+    if preparing is not None:
+        return _preparing(job, preparing)
     match job.phase:
         case Phase.ENCODE:
             now = words.ENCODING
@@ -181,8 +208,14 @@ def _running_sentence(job: Job) -> str:
         case Phase.DECODE:
             now = words.DECODING
         case None:
-            now = words.WAITING_TURN
+            now = words.SAVING if is_being_saved(job) else words.WAITING_TURN
     return f"{now} {words.RESTARTED}" if job.attempt > 1 else now
+
+
+def _preparing(job: Job, preparing: News) -> str:
+    """The first use of a precision converts weights, which takes minutes."""
+    what = words.PREPARED.get(preparing["component"], "the weights").format(precision=job.request.precision)
+    return words.PREPARING.format(what=what, amount=words.part_of(preparing["done_bytes"], preparing["total_bytes"]))
 
 
 def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:
@@ -204,6 +237,7 @@ def _caption(job: Job) -> str:
     request = job.request
     style = [request.style] if request.style is not None else []
     guidance = f"guidance {request.guidance_scale:g}" if request.is_guided else "no guidance"
+    transformer = [] if request.is_transformer_usual else [f"transformer {request.transformer_precision}"]
     settings = [
         *style,
         words.size_label(request.width, request.height),
@@ -211,6 +245,8 @@ def _caption(job: Job) -> str:
         guidance,
         str(request.scheduler),
         str(request.precision),
+        *transformer,
+        *(["compiled"] if request.compile_blocks else []),
         f"seed {request.seed}",
     ]
     details = "".join(f"<li>{escape(text)}</li>" for text in settings)

@@ -31,6 +31,8 @@ class Controls:
     message: gr.HTML
     ticket: gr.Textbox
     target: gr.Textbox
+    estimate: gr.Textbox
+    predict: gr.Button
     cancel: gr.Button
     reuse: gr.Button
     reuse_seed: gr.Button
@@ -45,6 +47,7 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
                 larger = gr.HTML(header.larger_checkpoints(services))
             with gr.Column(elem_id="go"):
                 message = gr.HTML(fragments.no_message(), elem_id="message")
+                gr.HTML("", elem_id="estimate")
                 generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
         with gr.Column(elem_id="right", min_width=280):
             gr.HTML(result.nothing_yet(), elem_id="stage")
@@ -60,10 +63,12 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
     )
 
 
-def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button]:
+def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button, gr.Button]:
     return (
         gr.Textbox(visible="hidden", elem_id="ticket"),
         gr.Textbox(visible="hidden", elem_id="target"),
+        gr.Textbox(visible="hidden", elem_id="estimate-html"),
+        gr.Button(visible="hidden", elem_id="do-predict"),
         gr.Button(visible="hidden", elem_id="do-cancel"),
         gr.Button(visible="hidden", elem_id="do-reuse"),
         gr.Button(visible="hidden", elem_id="do-seed"),
@@ -71,7 +76,8 @@ def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button]:
 
 
 def _wire(services: Services, form: Form, controls: Controls) -> None:
-    inputs, handlers = form.inputs(), Handlers(services, form, controls.message, controls.ticket)
+    inputs = form.inputs()
+    handlers = Handlers(services, form, controls.message, controls.ticket, controls.estimate)
     everything = [*inputs, form.precision_hint, controls.message]
     seed = [form.seed, form.drawn_seed, form.is_seed_kept]
     for_target = {"inputs": controls.target, "js": "() => window.pixart.target", **QUIET}
@@ -84,6 +90,7 @@ def _wire(services: Services, form: Form, controls: Controls) -> None:
         **QUIET,
     )
     pressed.then(None, controls.ticket, js="(ticket) => window.pixart.follow(ticket)", **QUIET)
+    _wire_estimate(form, controls, handlers)
     form.precision.change(handlers.precision_hint, inputs, form.precision_hint, preprocess=False, **QUIET)
     for event in (
         form.checkpoint.input(handlers.adapt, inputs, everything, preprocess=False, **QUIET),
@@ -92,3 +99,14 @@ def _wire(services: Services, form: Form, controls: Controls) -> None:
         controls.reuse_seed.click(handlers.reuse_seed, outputs=[controls.message, *seed], **for_target),
     ):
         event.then(None, js="() => window.pixart.told()", **QUIET)
+
+
+def _wire_estimate(form: Form, controls: Controls, handlers: Handlers) -> None:
+    """The script presses the hidden button a moment after the last change, and when the engine has news."""
+    costly = form.costly_inputs()
+    for part in costly:
+        part.change(None, js="() => window.pixart.predict()", **QUIET)
+    predicted = controls.predict.click(
+        handlers.predict, costly, [controls.estimate, controls.message], preprocess=False, **QUIET
+    )
+    predicted.then(None, controls.estimate, js="(html) => window.pixart.show('estimate', html)", **QUIET)

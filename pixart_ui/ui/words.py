@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pixart_ui.request import Precision
+from pixart_ui.request import Precision, TransformerPrecision
 
 TITLE = "PixArt UI"
 
@@ -34,6 +34,15 @@ SCHEDULER = "Scheduler"
 SIZE = "Working size"
 NUMERICS = "Numerics"
 NUMERICS_INFO = "fast trims padding and picks the device's kernels; exact equals stock diffusers bit for bit"
+COMPILE_BLOCKS = "Compile blocks"
+COMPILE_BLOCKS_INFO = (
+    "the first picture takes about 10 s longer, then pictures come about an eighth faster; needs a C++ compiler, "
+    "and a GPU of compute capability 7.0 or newer; not for exact numerics or a transformer below 16 bits"
+)
+TRANSFORMER_PRECISION = "Transformer precision"
+TRANSFORMER_PRECISION_INFO = (
+    "fp16 and bf16 can be streamed through a small card, the others come whole; the VAE stays in 16 bits"
+)
 CHECKPOINT = "Checkpoint"
 GENERATE = "Generate"
 GENERATE_KEYS = "Ctrl + Enter"
@@ -73,9 +82,41 @@ PRECISION_EFFECTS: Mapping[Precision, str] = {
 }
 PRECISION_TINY = "PixArt-Tiny fits anywhere: the choice shows its effect on the picture, it hardly saves memory."
 
+# What each choice means; where a person leaves it to the rule, the value is empty.
+TRANSFORMER_PRECISION_USUAL = "as usual: fp16, or bf16 beside a bf16 text encoder"
+TRANSFORMER_PRECISION_EFFECTS: Mapping[TransformerPrecision, str] = {
+    TransformerPrecision.FP16: "full quality",
+    TransformerPrecision.BF16: "a wider range and fewer digits",
+    TransformerPrecision.FP8: "weights rounded to 8-bit floats, computed in 16 bits; steps take longer",
+    TransformerPrecision.INT8: "weights and products in 8 bits; needs an NVIDIA GPU",
+    TransformerPrecision.NF4: "weights in 4 bits, pictures differ most; needs an NVIDIA GPU",
+}
+# The weights of PixArt's published transformers.
+TRANSFORMER_PRECISION_COSTS: Mapping[TransformerPrecision, str] = {
+    TransformerPrecision.FP16: "1.2 GB",
+    TransformerPrecision.BF16: "1.2 GB",
+    TransformerPrecision.FP8: "0.6 GB",
+    TransformerPrecision.INT8: "0.6 GB",
+    TransformerPrecision.NF4: "0.36 GB",
+}
+
+# The estimate above the button
+FOR_PICTURES = " for {count} pictures"
+OF_BUDGET = "{peak} of {budget}"
+OF_RAM = "{peak} of RAM"
+ESTIMATE = "estimate"
+NO_ESTIMATE = "Time and memory are known once the engine has started."
+WHY = "Why"
+BESIDE_WORKER = "for weights and work, beside the engine's own"
+BESIDE_CONTEXT = "+ {size} CUDA context"
+BESIDE_CONTEXT_UNKNOWN = "+ the CUDA context, not measured here"
+FITS_CARD = ": fits a {size} GB card"
+LEAST = "The least that this can be made with is {size}."
+
 # The header
 THEME_SWITCH = "Switch between light and dark"
 MEMORY_FREE = "{free} of {total} GiB free"
+BUDGET_FREE = "{free} of {total} GiB budget free"
 ENGINE_STARTING = "Starting the engine…"
 ENGINE_READY = "Ready"
 QUEUE_RUNNING = "▶ {step}/{steps}"
@@ -107,6 +148,10 @@ WAITING_TURN = "Waiting for its turn."
 ENCODING = "Encoding the prompt."
 DENOISING = "Step {step} of {steps}."
 DECODING = "Turning latents into pixels."
+SAVING = "Saving the picture."
+PREPARING = "Preparing {what}, once: {amount}."
+PREPARED: Mapping[str, str] = {"text_encoder": "T5 as {precision}", "transformer": "the transformer", "vae": "the VAE"}
+STEPPED_DOWN = "Memory ran out, so a smaller plan was taken."
 RESTARTED = "The engine was restarted; this picture is made again."
 CANCELLING = "Cancelling after this step…"
 CANCELLED = "Cancelled. Nothing was saved."
@@ -126,6 +171,24 @@ RECENT_EMPTY = "Your pictures collect here."
 TILES = "Pictures of this request"
 SHOW_PICTURE = "Show: {prompt}"
 
+# How a picture was made
+HOW_MADE = "How it was made"
+VRAM = "VRAM"
+RAM = "RAM"
+TIME = "Time"
+PREDICTED = "predicted"
+MEASURED = "measured"
+NO_FIGURE = "–"
+SUM_BYTES = "{measured}, predicted {predicted}"
+SUM_SECONDS = "{measured}, predicted {predicted}"
+PROMPT_KNOWN = "The prompt was encoded already: T5 was not needed."
+MOVED = "{size} were moved."
+NOTHING_MOVED = "No weights were moved."
+GROUP_NOTE = (
+    "Made in a group of {count}: encoding served all of them, and the other phases' predicted times are averages."
+)
+RAM_NOTE = "Predicted is RAM for weights and work; measured is the whole engine at its largest since it started."
+
 # Messages
 REUSED_SETTINGS = "The settings of that picture are in the form."
 REUSED_SEED = "Seed {seed} is kept for the next pictures."
@@ -140,6 +203,38 @@ SCRIPT_WORDS: Mapping[str, str] = {"lost": CONNECTION_LOST, "title": TITLE}
 
 def size_label(width: int, height: int) -> str:
     return f"{width}×{height}"
+
+
+def duration(seconds: float) -> str:
+    """As precise as it is worth: 6.2 s, 45 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 0.05:
+        return "under 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def about(seconds: float) -> str:
+    text = duration(seconds)
+    return text if text.startswith("under") else f"about {text}"
+
+
+def part_of(done: int, total: int) -> str:
+    """How much of a file, as disks are counted: 3.2 of 6.3 GB."""
+    if total >= 10**9:
+        return f"{done / 10**9:.1f} of {total / 10**9:.1f} GB"
+    return f"{done / 10**6:.0f} of {total / 10**6:.0f} MB"
+
+
+def as_sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def title(running: tuple[int, int] | None, waiting: int) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from pixart_ui.jobs.job import JobState
 from pixart_ui.ui import words
-from tests.browser.parts import Server, Visitor, ask, make, serving, set_steps, shown_job
+from tests.browser.parts import Server, Visitor, ask, choose, make, serving, set_steps, shown_job
 
 ATTACK = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"><svg onload=window.hacked=1>'
 
@@ -219,6 +219,41 @@ def test_nothing_jumps_while_a_picture_is_made(server: Server, visit: Callable[.
     page.locator("#stage img.final").wait_for()
     page.wait_for_timeout(500)
     assert page.evaluate("() => window.shift") <= 0.05
+
+
+def test_the_estimate_follows_the_form(page: Page) -> None:
+    line = page.locator("#estimate .estimate .sum")
+    expect(line).to_contain_text("of RAM")
+    expect(line).to_contain_text("about ")
+    square = line.inner_text()
+    choose(page, "shape", "Wide")
+    expect(line).not_to_have_text(square)
+    choose(page, "shape", "Square")
+    expect(line).to_have_text(square)
+
+    reasons = page.locator("#estimate ul")
+    expect(reasons).to_be_hidden()
+    page.locator("#estimate summary").click()
+    expect(reasons.locator("li")).to_have_count(3)
+    page.get_by_label("Images", exact=True).fill("3")
+    expect(line).to_contain_text("for 3 pictures")
+    expect(reasons, "stays open when the figures change").to_be_visible()
+    page.get_by_label("Images", exact=True).fill("0")
+    expect(page.locator("#estimate")).to_contain_text("Number of images")
+
+
+def test_a_picture_says_what_it_took(page: Page) -> None:
+    set_steps(page, 2)
+    make(page, "a yellow star")
+    shown_job(page, JobState.DONE)
+    account = page.locator("#stage .account")
+    expect(account.locator("table")).to_be_hidden()
+    account.locator("summary").click()
+    expect(account.locator("tbody")).to_have_count(3)
+    expect(account).to_contain_text("predicted")
+    make(page, "a yellow star")
+    shown_job(page, JobState.DONE)
+    expect(page.locator("#stage .account")).to_contain_text(words.PROMPT_KNOWN)
 
 
 def test_the_checkpoints_to_fetch_are_listed_with_their_command(page: Page) -> None:

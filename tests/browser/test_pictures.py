@@ -36,7 +36,8 @@ def test_a_prompt_becomes_a_picture_that_follows_it(page: Page, server: Server, 
         page.get_by_label("Seed", exact=True).fill(str(seed))
         job_id = make(page, CAPTION)
         assert shown_job(page, JobState.DONE) == job_id
-        source = page.locator("#stage img.final").get_attribute("src")
+        # The preview stays in its place until the picture has come.
+        source = page.locator("#stage img.final[src^='/pictures/']").get_attribute("src")
         assert source is not None
         with Image.open(io.BytesIO(server.get(source) or b"")) as picture:
             verdict = check(picture.convert("RGB"), CAPTION)

@@ -12,8 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pixart_ui.byte_size import GIB, MIB
 from pixart_ui.catalog import Catalog, hub_checkpoints, tiny
 from pixart_ui.commands import doctor
+from pixart_ui.engine.calibration import Calibration, Table, device_key
+from pixart_ui.jobs.journal import Journal
 from pixart_ui.settings import Settings
 from tests.hub.parts import write_folder
 
@@ -141,6 +144,50 @@ def test_a_card_is_shown_and_the_wrong_torch_for_it_is_said(
     assert "NVIDIA GeForce RTX 2070: 7.2 GB of 8.0 GB are free" in text
     assert "NVIDIA driver 580.10" in text
     assert "torch 2.13.0+cpu is the build for the CPU, though an NVIDIA card is here: install the CUDA build" in text
+
+
+def test_what_plans_stand_on_is_a_line_each(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(settings) == 0
+    text = capsys.readouterr().out
+    assert "0.0 kB of converted weights are kept in the data folder" in text
+    assert "\n  budget: none, it is for GPUs only\n" in text
+    assert "nothing was measured yet: the first predictions are estimates" in text
+
+    settings.weights_dir.mkdir(parents=True)
+    name = f"text_encoder-nf4-{'0' * 16}.safetensors.part"
+    (settings.weights_dir / name).write_bytes(b"x" * 5000)
+    known = Calibration().learn("denoise/1x1/fp16", 1, activation_bytes=1, seconds=1.0, formula=lambda x: 1.0)
+    Table().having(device_key("NVIDIA GeForce RTX 2070", 8, "2.13"), known).save(settings.calibration_path)
+    assert run(Settings(data_dir=settings.data_dir, vram_budget=6 * GIB)) == 0
+    text = capsys.readouterr().out
+    assert "5.0 kB of converted weights" in text
+    assert "the 6.0 GiB that are set are left aside" in text
+    assert "kinds of work measured on NVIDIA GeForce RTX 2070: 1\n" in text
+
+
+def test_on_a_card_a_running_worker_says_its_budget_and_context(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = doctor.Card("NVIDIA GeForce RTX 2070", 8_000_000_000, 7_200_000_000)
+    monkeypatch.setattr(doctor, "_nvidia", lambda: ("580.10", [card]))
+    limited = Settings(data_dir=settings.data_dir, vram_budget=6 * GIB)
+    assert run(limited) == 0
+    text = capsys.readouterr().out
+    assert "budget: 6.0 GiB of the GPU" in text
+    assert "CUDA context, beside the budget: not known until a worker runs" in text
+
+    settings.data_dir.mkdir()
+    journal = Journal(settings.journal_path)
+    info = {"device": "cuda:0", "budget_bytes": None, "context_bytes": 400 * MIB}
+    journal.register_worker("one", device="GPU-1", pid=1, info=info)
+    journal.close()
+    assert run(limited, as_json=True) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["budget_bytes"], value["context_bytes"]) == (None, 400 * MIB), "as it really runs"
+    assert run(settings) == 0
+    text = capsys.readouterr().out
+    assert "budget: all that is free on the GPU" in text
+    assert "CUDA context, beside the budget: 400 MiB" in text
 
 
 def test_the_command_runs_and_imports_nothing_heavy(tmp_path: Path) -> None:

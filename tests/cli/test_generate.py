@@ -100,7 +100,7 @@ def test_from_goes_with_nothing_that_would_change_the_picture(
     picture = tmp_path / "a.png"
     arguments = ["a", "--checkpoint", str(toy), "--steps", "1", "--out", str(picture)]
     assert generate(*arguments, data_dir=data_dir, capsys=capsys).code == 0
-    for extra in (["a prompt"], ["--steps", "3"], ["--seed", "0"]):
+    for extra in (["a prompt"], ["--steps", "3"], ["--seed", "0"], ["--compile"]):
         ended = generate("--from", str(picture), *extra, data_dir=data_dir, capsys=capsys)
         assert ended.code == 2
         assert "cannot go with --from" in ended.err

@@ -21,12 +21,15 @@ def modules_after(statement: str) -> set[str]:
     [
         "pixart_ui.cli",
         "pixart_ui.services",
+        "pixart_ui.prediction",
         "pixart_ui.events",
         "pixart_ui.jobs.journal",
         "pixart_ui.jobs.worker",
         "pixart_ui.jobs.supervisor",
         "pixart_ui.gallery.images",
         "pixart_ui.engine.planner",
+        "pixart_ui.engine.weights",
+        "pixart_ui.engine.weightfile",
         "app",
     ],
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pixart_ui.catalog import ALPHA_1024, SIGMA_1024, hub_checkpoints
-from pixart_ui.commands.models import Meter
+from pixart_ui.commands.meter import Meter
 from pixart_ui.hub import DownloadProgress
 from tests.hub.parts import repository
 from tests.hub.server import FakeHub, serve
@@ -69,7 +69,7 @@ def test_download_then_list_then_verify(models: Shell, server: FakeHub) -> None:
 
     listed = models("list", "--json")
     assert listed.returncode == 0
-    standings = {entry["name"]: entry for entry in json.loads(listed.stdout)}
+    standings = {entry["name"]: entry for entry in json.loads(listed.stdout)["checkpoints"]}
     assert [*standings] == ["tiny", *(entry.name for entry in hub_checkpoints())]
     assert standings["sigma-512"]["is_on_disk"]
     assert standings["sigma-512"]["bytes_on_disk"] > 200_000

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from pixart_ui import cli
-from pixart_ui.commands.generate import Target
+from pixart_ui.byte_size import GIB
+from pixart_ui.commands.generate import Target, _check_budget
 from pixart_ui.errors import InputError
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.settings import Settings
 from tests.cli.commands import ROOT, run
 
 
@@ -42,6 +45,9 @@ def refuse(arguments: list[str], data_dir: Path, capsys: pytest.CaptureFixture[s
         (["a", "--checkpoint", "tiney"], ["'tiney'", "did you mean 'tiny'"]),
         (["a", "--checkpoint", "./absent"], ["absent", "not a folder"]),
         (["a", "--precision", "fp8"], ["'fp8'", "int8"]),
+        (["a", "--transformer-precision", "fp4"], ["Transformer precision 'fp4'", "fp8, int8, nf4"]),
+        (["a", "--compile", "--numerics", "exact"], ["Compiled blocks", "exact numerics", "choose fast"]),
+        (["a", "--compile", "--transformer-precision", "nf4"], ["Compiled blocks", "nf4", "fp16 or bf16"]),
         (["a", "--numerics", "quick"], ["'quick'", "exact"]),
         (["a", "--scheduler", "heun"], ["'heun'", "dpm++"]),
         (["a", "--size", "8x8"], ["8", "64"]),
@@ -58,6 +64,9 @@ def refuse(arguments: list[str], data_dir: Path, capsys: pytest.CaptureFixture[s
         (["a", "--seed", str(2**64)], ["Seed", str(2**64)]),
         (["a", "--num-images", "0"], ["Number of images", "1 to 64"]),
         (["a", "--device", "tpu"], ["'tpu'", "cuda:N"]),
+        (["a", "--vram-budget", "6"], ["Budget '6'", "no unit", "6GiB"]),
+        (["a", "--vram-budget", "much"], ["Budget 'much'", "6GiB"]),
+        (["a", "--vram-budget", "0GiB"], ["out of range"]),
         (["a", "--out", "picture.jpg"], ["picture.jpg", ".png"]),
         (["a", "--stepz", "3"], ["--stepz", "--help"]),
         (["a", "b"], ["b", "--help"]),
@@ -82,7 +91,12 @@ def test_an_unknown_style_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [([], ["COMMAND", "--help"]), (["paint"], ["paint", "generate"]), (["worker", "--device", "tpu"], ["'tpu'"])],
+    [
+        ([], ["COMMAND", "--help"]),
+        (["paint"], ["paint", "generate"]),
+        (["worker", "--device", "tpu"], ["'tpu'"]),
+        (["worker", "--vram-budget", "6"], ["Budget '6'", "no unit"]),
+    ],
 )
 def test_a_wrong_command_is_refused(
     arguments: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -96,6 +110,31 @@ def test_the_process_returns_the_same() -> None:
     assert ended.code == 2
     assert ended.is_one_sentence
     assert run("--help").code == 0
+
+
+def test_a_wrong_budget_in_the_environment_is_refused_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXART_UI_VRAM_BUDGET", "plenty")
+    assert "Budget 'plenty'" in refuse(["generate", "a"], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(("has", "words"), [(None, "with no budget"), (4 * GIB, "with a budget of 4.0 GiB")])
+def test_a_worker_that_runs_keeps_its_budget(
+    has: int | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3")
+    info = {"device": "cuda:0", "name": "Card", "budget_bytes": has}
+    journal.register_worker("one", device="GPU-1", pid=1, info=info)
+    sentence = refuse(["generate", "a", "--vram-budget", "6GiB"], tmp_path, capsys)
+    assert "Budget 6.0 GiB was asked for" in sentence
+    assert words in sentence
+    for same in ({"budget_bytes": 6 * GIB}, {"device": "cpu"}):
+        journal.register_worker("one", device="GPU-1", pid=1, info=info | same)
+        settings = Settings.read({}, data_dir=str(tmp_path), vram_budget="6GiB")
+        _check_budget(settings, journal.workers())
+    assert journal.jobs() == ()
+    journal.close()
 
 
 # Where pictures go
@@ -186,6 +225,7 @@ def test_the_data_folder_may_stand_before_or_after_the_command(tmp_path: Path, t
         (["--port", "65536"], ["Port 65536"]),
         (["--port", "http"], ["'http'"]),
         (["--device", "tpu"], ["'tpu'"]),
+        (["--vram-budget", "6"], ["Budget '6'", "no unit"]),
         (["--share"], ["--share"]),
         (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
     ],

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from pixart_ui.catalog import Checkpoint, from_folder
-from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.engine import Engine, EngineFiles
 from pixart_ui.events import Event, ImageReady, LatentsReady
 from pixart_ui.hub import Hub
 from pixart_ui.request import GenerationRequest, ResolvedRequest, resolve
 from tests.toy import make_toy_checkpoint
 
 TOYS = {"sigma": ("sigma", 32), "alpha": ("alpha", 32), "alpha-conditions": ("alpha", 128)}
+LARGER_TOYS = {"sigma-512": ("sigma", 64)}
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("toys")
     return {
         name: make_toy_checkpoint(root / name, family, sample_size=sample_size)
-        for name, (family, sample_size) in TOYS.items()
+        for name, (family, sample_size) in (TOYS | LARGER_TOYS).items()
     }
 
 
@@ -32,11 +33,33 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Hub:
     return Hub(tmp_path_factory.mktemp("records"))
 
 
+@pytest.fixture(scope="session")
+def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted once for all tests, as a person's data folder has them."""
+    return tmp_path_factory.mktemp("weights")
+
+
 @pytest.fixture
-def engine(hub: Hub) -> Iterator[Engine]:
-    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+def engine(hub: Hub, weights_dir: Path) -> Iterator[Engine]:
+    engine = open_engine(hub, weights_dir)
     yield engine
     engine.close()
+
+
+def open_engine(hub: Hub, weights_dir: Path, **files: Path) -> Engine:
+    """An engine on the CPU for checkpoints that are named by their folder."""
+    return Engine.open(
+        "cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes, EngineFiles(weights_dir, **files)
+    )
+
+
+def use_memory(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    """Let the engine believe that so much is free, what it holds itself included."""
+    monkeypatch.setattr("pixart_ui.engine.planning.Planning.budget_bytes", lambda self, kept_bytes: free_bytes)
+
+
+def facts_of(events: list[Event]) -> list[dict[str, Any]]:
+    return [event.facts for event in events if isinstance(event, ImageReady)]
 
 
 def make_requests(checkpoint: Path | Checkpoint, **values: Any) -> tuple[ResolvedRequest, ...]:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pixart_ui.catalog import from_folder
-from pixart_ui.engine import planner, sizes
-from pixart_ui.engine.components import Components, Source
+from pixart_ui.engine import engine as engine_module
+from pixart_ui.engine.components import Components
+from pixart_ui.engine.decode import decode
 from pixart_ui.engine.device import open_device
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingKey
 from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.forms import WeightSource
+from pixart_ui.engine.planner import smallest_budget
 from pixart_ui.engine.previews import LatentRgb, latent_rgb, preview
-from pixart_ui.errors import CheckpointError, DeviceError
-from pixart_ui.events import ImageFailed, ImageReady, Phase, PhaseFinished, PhaseStarted, Residency, StepDone
+from pixart_ui.engine.weights import WeightStore
+from pixart_ui.errors import BudgetTooSmall, CheckpointError, DeviceError
+from pixart_ui.events import (
+    ImageFailed,
+    ImageReady,
+    Phase,
+    PhaseFinished,
+    PhasePlan,
+    PhaseStarted,
+    Residency,
+    StepDone,
+    SteppedDown,
+)
 from pixart_ui.hub import Hub
-from pixart_ui.request import Numerics, Precision
-from tests.engine.conftest import images_of, latents_of, make_requests, never, run
+from pixart_ui.request import Numerics, Precision, ResolvedRequest
+from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, never, open_engine, run, use_memory
 
 
 def test_a_group_encodes_once_then_draws_picture_by_picture(engine: Engine, toys: dict[str, Path]) -> None:
@@ -55,20 +69,47 @@ def test_a_picture_does_not_depend_on_its_neighbours(engine: Engine, toys: dict[
 
 
 @pytest.mark.parametrize("numerics", Numerics)
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.NF4])
-def test_resident_and_staged_give_the_same_latents(
-    engine: Engine, toys: dict[str, Path], numerics: Numerics, precision: Precision, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8, Precision.NF4])
+def test_resident_staged_and_streamed_give_the_same_latents(
+    hub: Hub,
+    weights_dir: Path,
+    toys: dict[str, Path],
+    numerics: Numerics,
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (request,) = make_requests(toys["sigma"], numerics=numerics, precision=precision)
-    events = run(engine, (request,))
-    monkeypatch.setattr("pixart_ui.engine.device.Device.memory", lambda self: (0, 2**30))
-    engine.close()
-    engine._embeddings = EmbeddingCache()
-    staged = run(engine, (request,))
-    (facts,) = [event.facts for event in staged if isinstance(event, ImageReady)]
-    assert {phase["residency"] for phase in facts["plan"]["phases"]} == {"staged"}
-    assert engine.info()["weight_bytes"] == 0
-    np.testing.assert_array_equal(latents_of(events)[0], latents_of(staged)[0])
+    """From all memory in the world down to the least that does, one and the same picture."""
+    requests = make_requests(toys["sigma"], numerics=numerics, precision=precision, num_images=2)
+    found: dict[str, list[np.ndarray]] = {}
+    for more in (10**9, 700_000, 400_000, 100_000, 0):
+        engine = open_engine(hub, weights_dir)
+        with monkeypatch.context() as patched:
+            use_memory(patched, least_memory(engine, requests) + more)
+            events = run(engine, requests)
+        residencies = "/".join(phase["residency"] for phase in facts_of(events)[0]["plan"]["phases"])
+        found[residencies] = latents_of(events)
+        engine.close()
+    assert "resident/resident/resident" in found
+    assert any(name.startswith("streamed/streamed/") for name in found)
+    for latents in found.values():
+        np.testing.assert_array_equal(latents, found["resident/resident/resident"])
+
+
+def least_memory(engine: Engine, requests: tuple[ResolvedRequest, ...]) -> int:
+    group = engine._open_group(requests)
+    return smallest_budget(group.demand(), engine._planning.limits(frozenset(), 0))
+
+
+def test_less_memory_than_any_plan_needs_is_one_sentence(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = make_requests(toys["sigma"])
+    least = least_memory(engine, requests)
+    use_memory(monkeypatch, least - 1)
+    with pytest.raises(BudgetTooSmall, match=r"are too little: 256×256 in fp16 needs at least"):
+        run(engine, requests)
+    use_memory(monkeypatch, least)
+    assert len(images_of(run(engine, requests))) == 1
 
 
 def test_the_same_prompt_again_skips_the_text_encoder(engine: Engine, toys: dict[str, Path]) -> None:
@@ -131,7 +172,7 @@ def test_the_picture_carries_what_it_was_made_with(engine: Engine, toys: dict[st
     events = run(engine, make_requests(toys["sigma"], precision="bf16"))
     (facts,) = [event.facts for event in events if isinstance(event, ImageReady)]
     assert set(facts["components"]) >= {"text_encoder", "transformer", "vae"}
-    assert facts["dtypes"] == {"stored": "bfloat16", "computed": "float32"}
+    assert facts["dtypes"] == {"stored": "bfloat16", "computed": "float32", "transformer": "bf16"}
     assert set(facts["measurements"]) == {"encode", "denoise", "decode"}
     assert facts["measurements"]["denoise"]["peak_rss_bytes"] > 10**8
     assert facts["versions"]["torch"] == torch.__version__
@@ -148,10 +189,10 @@ def test_a_file_that_lacks_a_weight_is_one_sentence(tmp_path: Path) -> None:
     del weights["proj_out.weight"]
     save_file(weights, path, metadata={"format": "pt"})
     hub = Hub(tmp_path / "records")
-    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+    engine = open_engine(hub, tmp_path / "weights")
     events = run(engine, make_requests(folder))
     (failed,) = [event for event in events if isinstance(event, ImageFailed)]
-    assert "lacks 1 weights" in failed.message
+    assert "1 weights are missing" in failed.message
     assert "proj_out.weight" in failed.message
 
 
@@ -163,25 +204,19 @@ def test_a_folder_with_nothing_but_a_variant_is_loaded(tmp_path: Path) -> None:
         (path,) = (folder / component).glob("*.safetensors")
         path.rename(path.with_suffix(".fp16.safetensors"))
     hub = Hub(tmp_path / "records")
-    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+    engine = open_engine(hub, tmp_path / "weights")
     assert len(images_of(run(engine, make_requests(folder)))) == 1
 
 
-def test_the_hub_s_own_embedding_names_are_not_missing_weights(toys: dict[str, Path]) -> None:
-    """The published T5 files hold `shared` only; the tied copy must not count as missing."""
-    device = open_device("cpu")
-    source = Source("text_encoder", toys["sigma"] / "text_encoder", Precision.FP16)
-    with Components(device).on_device(source, Residency.STAGED) as loaded:
-        assert loaded.module.encoder.embed_tokens.weight is loaded.module.shared.weight
-
-
-def test_a_staged_component_is_gone_after_its_phase(toys: dict[str, Path]) -> None:
-    components = Components(open_device("cpu"))
-    source = Source("vae", toys["sigma"] / "vae", Precision.FP16)
-    with components.on_device(source, Residency.STAGED) as loaded:
-        assert loaded.module is not None
-    assert loaded.module is None
+def test_a_staged_component_is_gone_after_its_phase(toys: dict[str, Path], tmp_path: Path) -> None:
+    components = Components(open_device("cpu"), WeightStore(tmp_path))
+    source = WeightSource("vae", toys["sigma"] / "vae", Precision.FP16, "toy")
+    components.prepare(source, lambda *_: None)
+    with components.on_device(source, PhasePlan(Phase.DECODE, Residency.STAGED, "")) as loaded:
+        assert components.kept_bytes() > 0
+        assert not any(parameter.is_meta for parameter in loaded.module.parameters())
     assert components.kept_bytes() == 0
+    components.close()
 
 
 def test_cuda_asked_for_and_absent_is_one_sentence() -> None:
@@ -199,16 +234,47 @@ def test_bitsandbytes_absent_is_one_sentence(
         run(engine, make_requests(toys["sigma"], precision="int8"))
 
 
+def make_full(monkeypatch: pytest.MonkeyPatch, phase: Phase, times: int) -> None:
+    """The first so many attempts at that phase run out of memory."""
+    real = getattr(engine_module, phase)
+    attempts = iter(range(times))
+
+    def full(*args: Any, **kwargs: Any) -> Any:
+        if next(attempts, None) is not None:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(engine_module, phase, full)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_out_of_memory_steps_down_says_so_and_gives_the_same_picture(
+    hub: Hub, weights_dir: Path, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, phase: Phase
+) -> None:
+    size = {"width": 512, "height": 512} if phase is Phase.DECODE else {}
+    requests = make_requests(toys["sigma-512" if size else "sigma"], num_images=2, steps=2, **size)
+    expected = latents_of(run(open_engine(hub, weights_dir), requests))
+    engine = open_engine(hub, weights_dir)
+    with monkeypatch.context() as patched:
+        make_full(patched, phase, times=2)
+        events = run(engine, requests)
+    steps = [event for event in events if isinstance(event, SteppedDown)]
+    assert [step.phase for step in steps] == [phase, phase]
+    assert steps[0].plan.phase(phase).tile != steps[1].plan.phase(phase).tile or phase is not Phase.DECODE
+    assert steps[1].plan.phase(phase) != steps[0].plan.phase(phase)
+    assert facts_of(events)[-1]["notes"] == [step.reason for step in steps]
+    np.testing.assert_array_equal(latents_of(events), expected)
+    encoded = [event for event in events if isinstance(event, PhaseStarted) and event.phase is Phase.ENCODE]
+    assert len(encoded) == 1
+
+
 @pytest.mark.parametrize("phase", [Phase.DENOISE, Phase.DECODE])
-def test_out_of_memory_is_one_sentence_and_the_next_picture_works(
+def test_no_step_left_is_one_sentence_and_the_next_picture_works(
     engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, phase: Phase
 ) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
     (request,) = make_requests(toys["sigma"])
     with monkeypatch.context() as patched:
-        patched.setattr(f"pixart_ui.engine.engine.{phase}", full)
+        make_full(patched, phase, times=100)
         (failed,) = [event for event in run(engine, (request,)) if isinstance(event, ImageFailed)]
     assert f"ran out of memory in the phase {phase}" in failed.message
     assert "choose a smaller size" in failed.message
@@ -216,38 +282,13 @@ def test_out_of_memory_is_one_sentence_and_the_next_picture_works(
 
 
 def test_garbage_in_a_config_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{not json")
-    with (
-        pytest.raises(CheckpointError, match="cannot be loaded"),
-        Components(open_device("cpu")).on_device(Source("vae", tmp_path, Precision.FP16), Residency.STAGED),
-    ):
-        pass
+    from tests.toy import make_toy_checkpoint
 
-
-def test_planner_keeps_what_fits() -> None:
-    weights = {"text_encoder": 10 * planner.GIB, "transformer": planner.GIB, "vae": planner.GIB // 4}
-    demand = planner.Demand(weights, pixels=1024 * 1024)
-
-    def residencies(gib: float) -> list[str]:
-        return [str(phase.residency) for phase in planner.plan(demand, int(gib * planner.GIB)).phases]
-
-    assert residencies(24) == ["resident", "resident", "resident"]
-    assert residencies(8) == ["staged", "resident", "resident"]
-    assert residencies(3) == ["staged", "staged", "staged"]
-
-
-def test_a_staged_text_encoder_gets_the_room_it_needs(
-    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a card that holds T5 or the others, the others leave before the next new prompt is encoded."""
-    run(engine, make_requests(toys["sigma"]))
-    kept = engine.info()["weight_bytes"]
-    source = Source("text_encoder", toys["sigma"] / "text_encoder", Precision.NF4)
-    engine._components.make_room(source, needed_bytes=1000)
-    assert engine.info()["weight_bytes"] == kept
-    monkeypatch.setattr("pixart_ui.engine.device.Device.memory", lambda self: (10_000, 10**9))
-    engine._components.make_room(source, needed_bytes=10_001)
-    assert engine.info()["weight_bytes"] == 0
+    folder = make_toy_checkpoint(tmp_path / "sigma") / "vae"
+    (folder / "config.json").write_text("{not json")
+    components = Components(open_device("cpu"), WeightStore(tmp_path))
+    with pytest.raises(CheckpointError, match=r"do not agree|cannot be loaded"):
+        components.prepare(WeightSource("vae", folder, Precision.FP16, "toy"), lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -259,26 +300,9 @@ def test_a_scheduler_config_that_is_none_is_one_sentence(tmp_path: Path, config:
     folder = make_toy_checkpoint(tmp_path / "sigma")
     (folder / "scheduler" / "scheduler_config.json").write_text(config)
     hub = Hub(tmp_path / "records")
-    engine = Engine.open("cpu", lambda name: hub.locate(from_folder(Path(name))), hub.hashes)
+    engine = open_engine(hub, tmp_path / "weights")
     with pytest.raises(CheckpointError, match="scheduler cannot be loaded"):
         run(engine, make_requests(folder))
-
-
-def test_sizes_count_one_variant_only(tmp_path: Path) -> None:
-    from tests.toy import make_toy_checkpoint
-
-    folder = make_toy_checkpoint(tmp_path / "sigma") / "vae"
-    alone = sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False)
-    (path,) = folder.glob("*.safetensors")
-    path.with_suffix(".fp16.safetensors").write_bytes(path.read_bytes())
-    assert sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False) == alone
-    assert sizes.device_bytes("vae", folder, Precision.FP16, is_cpu=False, variant="fp16") == alone
-
-
-def test_planner_says_why() -> None:
-    demand = planner.Demand({"text_encoder": 10 * planner.GIB, "transformer": 0, "vae": 0}, pixels=0)
-    (encode, *_) = planner.plan(demand, planner.GIB).phases
-    assert encode.reason == "keeping it would need 10.3 GiB in all, 1.0 GiB are free"
 
 
 def test_embedding_cache_is_strict_and_bounded() -> None:
@@ -303,3 +327,17 @@ def test_preview_follows_the_factors(tmp_path: Path) -> None:
     (tmp_path / "latent_rgb.json").write_text('{"factors": [[1,0,0],[0,1,0],[0,0,1],[0,0,0]], "bias": [0.5,0,0]}')
     assert latent_rgb(tmp_path, "sigma").bias == (0.5, 0, 0)
     assert latent_rgb(tmp_path / "none", "alpha") != latent_rgb(tmp_path / "none", "sigma")
+
+
+def test_a_picture_has_the_roundings_of_the_stock_image_processor(toys: dict[str, Path]) -> None:
+    from diffusers import AutoencoderKL
+    from diffusers.image_processor import PixArtImageProcessor
+
+    (request,) = make_requests(toys["sigma"])
+    vae = AutoencoderKL.from_pretrained(toys["sigma"] / "vae", torch_dtype=torch.float16).float()
+    latents = torch.randn(1, 4, request.bin_height // 8, request.bin_width // 8)
+    with torch.no_grad():
+        pixels = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+    pixels = PixArtImageProcessor.resize_and_crop_tensor(pixels, request.width, request.height)
+    (expected,) = PixArtImageProcessor().postprocess(pixels, output_type="pil")
+    assert decode(vae, latents, request).tobytes() == expected.tobytes()

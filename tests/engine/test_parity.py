@@ -160,7 +160,7 @@ def test_one_changed_weight_of_the_last_block_is_noticed(engine: Engine, tmp_pat
     (path,) = (folder / component).glob("*.safetensors")
     weights = load_file(path)
     name = {"text_encoder": "encoder.block.1.layer.1.DenseReluDense.wo.weight"}.get(
-        component, "transformer_blocks.1.ff.net.2.weight"
+        component, "transformer_blocks.3.ff.net.2.weight"
     )
     weights[name][0, 0] += 0.5
     save_file(weights, path, metadata={"format": "pt"})

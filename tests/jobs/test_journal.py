@@ -102,6 +102,18 @@ def test_a_group_shares_checkpoint_precision_and_numerics(journal: Journal) -> N
     assert claim(journal) == ()
 
 
+def test_a_group_shares_the_precision_of_the_transformer(journal: Journal) -> None:
+    journal.submit([request(1), request(2, transformer_precision="fp8"), request(3)], "local")
+    journal.submit([request(4, transformer_precision="fp8"), request(5, transformer_precision="bf16")], "local")
+    assert [[job.request.seed for job in claim(journal)] for _ in range(4)] == [[1, 3], [2, 4], [5], []]
+
+
+def test_a_group_is_compiled_or_not(journal: Journal) -> None:
+    """Where there is no compiler, only those that asked for one end."""
+    journal.submit([request(1), request(2, compile_blocks=True), request(3)], "local")
+    assert [[job.request.seed for job in claim(journal)] for _ in range(3)] == [[1, 3], [2], []]
+
+
 def test_a_group_is_bounded_and_can_be_narrowed_to_given_jobs(journal: Journal) -> None:
     jobs = journal.submit([request(seed) for seed in range(5)], "local")
     assert [job.request.seed for job in claim(journal, limit=2)] == [0, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pixart_ui.jobs import supervisor as supervisor_module
@@ -46,6 +47,20 @@ def test_the_device_that_was_asked_for_and_is_absent_is_named(
     status = supervisor.status()
     assert status is not None
     assert status.startswith("Device cuda was asked for, but")
+
+
+def test_the_worker_gets_the_budget(settings: Settings, journal: Journal) -> None:
+    limited = Settings(data_dir=settings.data_dir, device="cpu", vram_budget=6 * 2**30)
+    supervisor = Supervisor(limited, journal)
+    supervisor.start()
+    try:
+        wait_until(lambda: supervisor.pid is not None, "a process is there")
+        (flag,) = (part for part in psutil.Process(supervisor.pid).cmdline() if part.startswith("--vram-budget="))
+        assert Settings.read({}, vram_budget=flag.partition("=")[2]).vram_budget == 6 * 2**30
+        wait_until(lambda: bool(journal.workers()), "it understands it")
+    finally:
+        supervisor.stop()
+    assert "the VRAM budget is for GPUs only" in supervisor.log_path.read_text()
 
 
 def test_stopping_while_the_worker_starts_leaves_no_process(settings: Settings, journal: Journal) -> None:

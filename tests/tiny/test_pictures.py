@@ -13,7 +13,7 @@ from PIL import Image
 
 from pixart_ui import tiny
 from pixart_ui.catalog import tiny as tiny_checkpoint
-from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.engine import Engine, EngineFiles
 from pixart_ui.events import ImageReady, LatentsReady
 from pixart_ui.hub import Hub
 from pixart_ui.request import Precision, ResolvedRequest
@@ -29,7 +29,8 @@ PIXELS = {"width": 256, "height": 256}
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     hub = Hub(tmp_path_factory.mktemp("records"))
-    engine = Engine.open("cpu", lambda _: hub.locate(tiny_checkpoint(tiny.checkpoint_dir())), hub.hashes)
+    files = EngineFiles(tmp_path_factory.mktemp("weights"))
+    engine = Engine.open("cpu", lambda _: hub.locate(tiny_checkpoint(tiny.checkpoint_dir())), hub.hashes, files)
     yield engine
     engine.close()
 

@@ -55,6 +55,8 @@ def values(form: Form) -> dict[Any, Any]:
         form.scheduler: "dpm++",
         form.size: "256x256",
         form.numerics: "fast",
+        form.compile_blocks: False,
+        form.transformer_precision: "",
         form.checkpoint: "tiny",
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pixart_ui.errors import InputError
-from pixart_ui.request import MAX_SEED, Precision
+from pixart_ui.request import MAX_SEED, Precision, TransformerPrecision
 from pixart_ui.services import Services
 from pixart_ui.ui.form import Form, including
 from pixart_ui.ui.offer import offer, precision_effect
@@ -18,6 +18,7 @@ def test_an_untouched_form_asks_for_what_it_shows(form: Form, values: Values) ->
     assert request.prompt == "a red circle"
     assert (request.width, request.height) == (256, 256)
     assert request.precision is Precision.FP16
+    assert request.transformer_precision is None
     assert request.seed is None
     assert request.style is None
     assert request.negative_prompt is None
@@ -62,8 +63,10 @@ WRONG = [
     ("guidance_scale", "NaN", "guidance_scale"),
     ("guidance_scale", -1, "guidance_scale"),
     ("precision", "fp64", "precision"),
+    ("transformer_precision", "fp4", "transformer_precision"),
     ("scheduler", "magic", "scheduler"),
     ("numerics", "loose", "numerics"),
+    ("compile_blocks", "perhaps", "compile_blocks"),
     ("num_images", 0, "num_images"),
     ("size", "huge", "width"),
     ("size", "9999x9999", "width"),
@@ -104,6 +107,15 @@ def test_every_precision_says_what_it_costs() -> None:
         assert precision_effect(str(precision), is_small=False)
     assert precision_effect("fp64", is_small=False) == ""
     assert precision_effect(None, is_small=False) == ""
+
+
+@pytest.mark.parametrize("name", ["sigma-1024", "tiny"])
+def test_every_precision_of_the_transformer_is_offered_with_its_line(services: Services, name: str) -> None:
+    checkpoint = services.catalog.get(name)
+    choices = offer(services, checkpoint).transformer_precisions
+    assert [value for _, value in choices] == ["", *TransformerPrecision]
+    assert all(text.startswith(f"{value}: ") for text, value in choices[1:])
+    assert ("1.2 GB" in choices[1][0]) == (name != "tiny")
 
 
 def test_a_value_that_is_not_offered_is_shown_all_the_same() -> None:

@@ -17,7 +17,7 @@ Values = dict[Any, Any]
 @pytest.fixture
 def handlers(services: Services, form: Form) -> Handlers:
     with gr.Blocks(analytics_enabled=False):
-        return Handlers(services, form, gr.HTML(), gr.Textbox())
+        return Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox())
 
 
 def test_generate_only_enqueues(services: Services, form: Form, handlers: Handlers, values: Values) -> None:
@@ -96,6 +96,24 @@ def test_reuse_fills_the_form_with_what_makes_the_same_request(
     plain = {part: update["value"] if isinstance(update, dict) else update for part, update in updates.items()}
     again = services.resolve(form.read(values | plain))
     assert again == (job.request,)
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(None, ""), ("fp16", ""), ("fp8", "fp8")])
+def test_reuse_sets_the_precision_of_the_transformer(
+    services: Services, form: Form, handlers: Handlers, asked: str | None, shown: str
+) -> None:
+    (job,) = submit(services, seed=1, transformer_precision=asked)
+    update = handlers.reuse(str(job.id))[form.transformer_precision]
+    assert update["value"] == shown
+    assert shown in [value for _, value in update["choices"]]
+
+
+@pytest.mark.parametrize("asked", [None, True])
+def test_reuse_says_whether_blocks_were_compiled(
+    services: Services, form: Form, handlers: Handlers, asked: bool | None
+) -> None:
+    (job,) = submit(services, seed=1, compile_blocks=asked)
+    assert handlers.reuse(str(job.id))[form.compile_blocks] is bool(asked)
 
 
 def test_reuse_seed_changes_the_seed_alone(services: Services, form: Form, handlers: Handlers) -> None:

@@ -163,3 +163,48 @@ def test_a_picture_that_waits_shows_before_older_ones(services: Services, live: 
     finish(services, start(services, old))
     submit(services, "the next picture")
     assert "the next picture" in snapshot(live).stage
+
+
+def work(services: Services, **news: object) -> None:
+    """The worker that has the jobs of `start` says what it does."""
+    services.journal.register_worker("worker", device="cpu", pid=1, info={"name": "CPU", "state": "working", **news})
+
+
+def test_weights_that_are_prepared_show_how_far_they_are(services: Services, live: Live) -> None:
+    (job,) = submit(services, precision="nf4")
+    start(services, job, phase=Phase.ENCODE, step=0)
+    work(services)
+    before = snapshot(live)
+    assert words.ENCODING in before.stage
+    told = {"component": "text_encoder", "done_bytes": 3_150_000_000, "total_bytes": 6_300_000_000}
+    services.journal.renew("worker", 60, {"preparing": told})
+    shown = snapshot(live, mark=before.mark)
+    assert "Preparing T5 as nf4, once: 3.1 of 6.3 GB." in shown.stage
+    assert 'data-phase="encode" data-is="now" style="--part:0.500"' in shown.stage
+    assert words.ENCODING not in shown.stage
+
+
+def test_a_smaller_plan_shows_while_it_is_made_and_afterwards(services: Services, live: Live) -> None:
+    (job,) = submit(services)
+    running = start(services, job)
+    work(services, notes=["decode: in <pieces>."])
+    assert "Decode: in &lt;pieces&gt;." in snapshot(live).stage
+    assert words.STEPPED_DOWN in snapshot(live).stage
+    services.journal.finish(running, image="a.png", facts={"notes": ["denoise: streamed."]})
+    stage = snapshot(live).stage
+    assert "Denoise: streamed." in stage
+    assert "pieces" not in stage, "that was the group's"
+
+
+def test_a_picture_whose_file_is_written_is_drawn_and_steps_back(services: Services, live: Live) -> None:
+    first, second = submit(services, num_images=2, steps=20)
+    start(services, first, phase=None, step=20)
+    assert words.SAVING in snapshot(live).stage
+    assert snapshot(live).stage.count('data-is="done"') == 3
+    start(services, second, step=7)
+    assert "7/20" in snapshot(live).engine
+
+
+def test_a_budget_is_what_memory_is_counted_against(services: Services, live: Live) -> None:
+    work(services, memory_free_bytes=4 * 2**30, memory_total_bytes=24 * 2**30, budget_bytes=6 * 2**30)
+    assert "4.0 of 6.0 GiB budget free" in snapshot(live).engine

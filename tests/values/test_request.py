@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pixart_ui.request import (
     Precision,
     ResolvedRequest,
     Scheduler,
+    TransformerPrecision,
     confirm,
     parse_size,
     resolve,
@@ -43,7 +45,17 @@ def resolved(checkpoint: str = "tiny", style: Style | None = None, **values: Any
         ({"prompt": "a\ud800"}, "prompt", "control character U\\+D800"),
         ({"prompt": "x", "negative_prompt": "\x07"}, "negative_prompt", "Negative prompt contains the control"),
         ({"prompt": "x", "precision": "fp17"}, "precision", "Precision 'fp17' is not one of fp16, bf16"),
+        (
+            {"prompt": "x", "transformer_precision": "fp4"},
+            "transformer_precision",
+            "Transformer precision 'fp4' is not one of fp16, bf16, fp8, int8, nf4: leave it out for the usual one",
+        ),
         ({"prompt": "x", "scheduler": "karras"}, "scheduler", "Scheduler 'karras' is not one of dpm"),
+        (
+            {"prompt": "x", "compile_blocks": "perhaps"},
+            "compile_blocks",
+            "Compile 'perhaps' is not true or false: try false",
+        ),
         ({"prompt": "x", "numerics": "sloppy"}, "numerics", "Numerics 'sloppy' is not one of exact, fast"),
         ({"prompt": "x", "width": 5, "height": 5}, "width", "Width 5 is not a whole number of pixels from 64"),
         ({"prompt": "x", "width": 512}, None, "must be given together"),
@@ -102,6 +114,56 @@ def test_defaults_come_from_the_checkpoint() -> None:
     assert (dmd.timesteps, dmd.steps, dmd.scheduler) == ((400,), 1, Scheduler.DDPM)
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, TransformerPrecision.FP16),
+        ({"precision": "nf4"}, TransformerPrecision.FP16),
+        ({"precision": "bf16"}, TransformerPrecision.BF16),
+        ({"precision": "bf16", "transformer_precision": "fp16"}, TransformerPrecision.FP16),
+        ({"transformer_precision": "fp8"}, TransformerPrecision.FP8),
+    ],
+)
+def test_the_transformer_follows_the_text_encoder_unless_it_is_asked_for(
+    values: dict[str, Any], expected: TransformerPrecision
+) -> None:
+    (request,) = resolved(**values)
+    assert request.transformer_precision is expected
+    assert request.is_transformer_usual == ("transformer_precision" not in values)
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_a_stored_request_from_before_the_transformer_had_a_precision_is_read(precision: Precision) -> None:
+    (request,) = resolved(precision=precision)
+    older = json.loads(request.model_dump_json())
+    del older["transformer_precision"]
+    assert ResolvedRequest.parse(older) == request
+    assert ResolvedRequest.model_validate_json(json.dumps(older)) == request
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"numerics": "exact"}, "do not work with exact numerics, .*: choose fast numerics, or leave compiling off"),
+        ({"transformer_precision": "fp8"}, "transformer precision fp8, they need 16 bits: choose fp16 or bf16"),
+    ],
+)
+def test_blocks_are_compiled_only_where_that_works(values: dict[str, Any], sentence: str) -> None:
+    assert [resolved(compile_blocks=asked)[0].compile_blocks for asked in (None, False, True)] == [False, False, True]
+    assert resolved(**values)[0].compile_blocks is False
+    with pytest.raises(InputError, match=sentence) as caught:
+        resolved(compile_blocks=True, **values)
+    assert caught.value.field == "compile_blocks"
+    assert "\n" not in caught.value.message
+
+
+def test_a_stored_request_from_before_blocks_could_be_compiled_is_read() -> None:
+    (request,) = resolved()
+    older = json.loads(request.model_dump_json())
+    del older["compile_blocks"]
+    assert ResolvedRequest.parse(older) == request
+
+
 def test_several_images_have_consecutive_seeds() -> None:
     assert [request.seed for request in resolved(seed=7, num_images=3)] == [7, 8, 9]
 
@@ -135,7 +197,10 @@ def test_a_resolved_request_survives_json() -> None:
     ("edit", "sentence"),
     [
         ({"steps": 0}, "Steps 0 is not"),
+        ({"transformer_precision": None}, "Transformer precision None is not one of"),
         ({"bin_width": 0}, "bin_width: 0 is not allowed"),
+        ({"compile_blocks": "perhaps"}, "Compile 'perhaps' is not true or false"),
+        ({"compile_blocks": True, "numerics": "exact"}, "Compiled blocks do not work with exact numerics"),
         ({"width": 0}, "Width 0 is not"),
         ({"seed": -1}, "Seed -1 is not"),
         ({"full_prompt": "a\x00"}, "control character"),

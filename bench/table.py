@@ -1,0 +1,186 @@
+"""Rows of results as text: a line for the terminal, Markdown for the README. Pure: no torch, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bench import job
+from bench.results import Row
+
+GIB = 2**30
+# What a row of the README's tables says unless it names something else.
+SIZE, STEPS, NUM_IMAGES = 1024, 20, 4
+REFERENCE = "resident"
+MAX_REASON_CHARS = 160
+DASH = "–"
+
+
+def is_ours(row: Row) -> bool:
+    return job.is_ours(str(row["strategy"]))
+
+
+def line(row: Row) -> str:
+    """One row for the terminal."""
+    name = f"{row['key']:62}"
+    if row["error"] is not None:
+        return f"{name} {row['error'][:MAX_REASON_CHARS]}"
+    warm = f", warm {row['warm']['wall_seconds']:.1f} s" if row.get("warm") else ""
+    return f"{name} {row['wall_seconds']:7.1f} s {_gib(row['peak_reserved_bytes']):>6} GiB reserved{warm}"
+
+
+def plain(rows: Iterable[Row]) -> str:
+    return "\n".join(line(row) for row in rows)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Where and how it was measured, then ours, the peers, and what could not run with the reason."""
+    made = [row for row in rows if row["error"] is None]
+    failed = [row for row in rows if row["error"] is not None]
+    parts = [
+        _conditions(rows),
+        _ours([row for row in made if is_ours(row)]),
+        _peers([row for row in made if not is_ours(row)]),
+        _failed(failed),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _conditions(rows: Sequence[Row]) -> str:
+    found = next((row for row in rows if "versions" in row), None)
+    if found is None:
+        return ""
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items() if number != "absent")
+    driver = f", driver {found['driver']}" if found.get("driver") else ""
+    return (
+        f"Measured on {found['device']}{driver}; {versions}. PixArt-Σ at {SIZE}², {STEPS} steps, "
+        f"guidance 4.5, {NUM_IMAGES} prompts where nothing else is said. Each row is a process of its own; its time "
+        "runs from after the imports, with the weights in the page cache, to the last picture on disk. Memory is the "
+        "peak that torch reserved and allocated; the CUDA context comes on top."
+    )
+
+
+def _ours(rows: Sequence[Row]) -> str:
+    body = [
+        (
+            _budget(row) + _differs(row, has_images=False),
+            row["num_images"],
+            _seconds(row["wall_seconds"]),
+            _seconds(row["warm"]["wall_seconds"]) if row.get("warm") else DASH,
+            _seconds(row["first_image_seconds"]),
+            _next(row),
+            _gib(_largest(row, "peak_reserved_bytes")),
+            _gib(_largest(row, "peak_allocated_bytes")),
+        )
+        for row in rows
+    ]
+    head = (
+        "PixArt UI, budget",
+        "pictures",
+        "cold s",
+        "warm s",
+        "first s",
+        "each next s",
+        "reserved GiB",
+        "allocated GiB",
+    )
+    return _table(head, body)
+
+
+def _budget(row: Row) -> str:
+    name, _, budget = str(row["strategy"]).partition("@")
+    return f"{budget}, exact" if name == job.EXACT else budget
+
+
+def _peers(rows: Sequence[Row]) -> str:
+    body = [
+        (
+            row["description"] + _differs(row, has_images=True) + _cap(row),
+            _seconds(row["wall_seconds"]),
+            _seconds(row["load_seconds"]),
+            _seconds(row["first_image_seconds"]),
+            _next(row),
+            _gib(row["peak_reserved_bytes"]),
+            _gib(row["peak_allocated_bytes"]),
+            _gib(row["peak_rss_bytes"]),
+            _latents(row, rows),
+        )
+        for row in rows
+    ]
+    head = (
+        "stock diffusers",
+        "s",
+        "load s",
+        "first s",
+        "each next s",
+        "reserved GiB",
+        "allocated GiB",
+        "RAM GiB",
+        "latents",
+    )
+    return _table(head, body)
+
+
+def _failed(rows: Sequence[Row]) -> str:
+    body = [
+        (
+            (row.get("description") or row["strategy"]) + _differs(row, has_images=True) + _cap(row),
+            row["error"].replace("|", "\\|")[:MAX_REASON_CHARS],
+        )
+        for row in rows
+    ]
+    return _table(("could not run here", "what it raised"), body, num_left=2)
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[Any]], *, num_left: int = 1) -> str:
+    """Markdown; the first `num_left` columns are text and the others numbers. Empty without rows."""
+    if not body:
+        return ""
+    rule = ["---" if column < num_left else "---:" for column in range(len(head))]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in (head, rule, *body))
+
+
+def _differs(row: Row, *, has_images: bool) -> str:
+    """What of the row is not as the heading says."""
+    said = [f"{row['size']}²"] if row["size"] != SIZE else []
+    if has_images and row["num_images"] != NUM_IMAGES:
+        said.append(f"{row['num_images']} picture" + ("s" if row["num_images"] > 1 else ""))
+    if row["steps"] != STEPS:
+        said.append(f"{row['steps']} steps")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _cap(row: Row) -> str:
+    return f", cap {row['cap']}" if row.get("cap") is not None else ""
+
+
+def _latents(row: Row, rows: Sequence[Row]) -> str:
+    """Whether the latents are bit for bit those of everything resident, where that was measured alike."""
+    same_settings = ("size", "steps", "device", "versions")
+    for other in rows:
+        if other["strategy"] == REFERENCE and all(other[name] == row[name] for name in same_settings):
+            num = min(len(row["latents_sha256"]), len(other["latents_sha256"]))
+            if num == 0:
+                return DASH
+            return "equal" if row["latents_sha256"][:num] == other["latents_sha256"][:num] else "differ"
+    return DASH
+
+
+def _next(row: Row) -> str:
+    """The mean of every picture after the first."""
+    seconds = row["next_image_seconds"]
+    return _seconds(sum(seconds) / len(seconds)) if seconds else DASH
+
+
+def _largest(row: Row, name: str) -> int | None:
+    """Of the cold group and the warm one."""
+    values = [group[name] for group in (row, row.get("warm") or row) if group[name] is not None]
+    return max(values, default=None)
+
+
+def _seconds(seconds: float | None) -> str:
+    return DASH if seconds is None else f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}"
+
+
+def _gib(count: int | None) -> str:
+    return DASH if count is None else f"{count / GIB:.2f}" if count < 10 * GIB else f"{count / GIB:.1f}"

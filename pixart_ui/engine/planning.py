@@ -1,0 +1,117 @@
+"""Plans for one device: what it has free now, what was measured on it, and what finished phases teach.
+
+The table of measurements is a file that workers of several devices share; each writes only what is its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from pixart_ui.catalog import Component
+from pixart_ui.engine import attention, planner
+from pixart_ui.engine.calibration import Calibration, Table, device_key
+from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Costs, Demand, Limits
+from pixart_ui.engine.device import Device
+from pixart_ui.events import Phase, PhaseMeasurement, Plan
+
+LINK_PROBE_BYTES = 64 * 2**20
+# By how much a prediction grows that was too small.
+TOO_SMALL = 1.1
+log = logging.getLogger(__name__)
+
+
+class Planning:
+    """Used by the one thread that owns the device. `path` is the table's file; None keeps it in memory."""
+
+    def __init__(self, device: Device, path: Path | None) -> None:
+        self._device = device
+        self._path = path
+        _, total = device.memory()
+        self.key = device_key(device.name, total, torch.__version__)
+        self._calibration = Table.load(path).of(self.key) if path is not None else Calibration()
+        if device.is_cuda and self._calibration.rates.link is None:
+            self._calibration = self._calibration.learn_rates(link=_measure_link(device))
+
+    def choose(self, demand: Demand, on_device: frozenset[Component], kept_bytes: int) -> Plan:
+        """The fastest plan that fits what is free, counting what we hold ourselves. Raises BudgetTooSmall."""
+        return planner.choose_plan(demand, self.limits(on_device, kept_bytes))
+
+    def step_down(self, demand: Demand, plan: Plan, phase: Phase) -> Plan | None:
+        """The next smaller plan after that phase ran out of memory; None where there is none."""
+        return planner.step_down(demand, self.limits(frozenset(), 0), plan, phase)
+
+    def limits(self, on_device: frozenset[Component], kept_bytes: int) -> Limits:
+        return Limits(
+            budget_bytes=self.budget_bytes(kept_bytes),
+            is_cpu=not self._device.is_cuda,
+            grain_bytes=GPU_GRAIN_BYTES if self._device.is_cuda else 1,
+            ram_bytes=int(psutil.virtual_memory().total),
+            on_device=on_device,
+            calibration=self._calibration,
+        )
+
+    def budget_bytes(self, kept_bytes: int) -> int:
+        """What tensors may use: what is free, and what we hold ourselves."""
+        free, _ = self._device.memory()
+        return max(0, free + kept_bytes)
+
+    def learn(
+        self,
+        demand: Demand,
+        plan: Plan,
+        measurement: PhaseMeasurement,
+        *,
+        activation_bytes: int | None,
+        unit_seconds: float | None,
+    ) -> None:
+        """Take in what a phase took; see `planner.observe`."""
+        entry = plan.phase(measurement.phase)
+        self._calibration = planner.observe(
+            demand,
+            self.limits(frozenset(), 0),
+            entry,
+            activation_bytes=activation_bytes,
+            unit_seconds=unit_seconds,
+        )
+
+    def learn_too_small(self, demand: Demand, plan: Plan, phase: Phase) -> None:
+        """A phase ran out of the memory that was predicted for it: it takes more than was known."""
+        entry, limits = plan.phase(phase), self.limits(frozenset(), 0)
+        predicted = Costs(demand, limits).activation_bytes(phase, entry.tile).value
+        self._calibration = planner.observe(demand, limits, entry, activation_bytes=round(predicted * TOO_SMALL))
+
+    def kernel(self, transformer: Any, *, batch: int, tokens: int) -> str:
+        """The kernel for `fast` self-attention: measured once a shape, then kept."""
+        shape = f"{batch}x{tokens}/{transformer.dtype}"
+        if shape not in self._calibration.kernels:
+            name = attention.measure(transformer, self._device.torch_device, batch=batch, tokens=tokens)
+            self._calibration = self._calibration.learn_kernel(shape, name)
+        return self._calibration.kernels[shape]
+
+    def save(self) -> None:
+        """Write the table; a disk that is full is no reason to stop drawing."""
+        if self._path is not None:
+            try:
+                Table.load(self._path).having(self.key, self._calibration).save(self._path)
+            except OSError as error:
+                log.warning("%s cannot be written: %s", self._path, error)
+
+
+def _measure_link(device: Device) -> float:
+    """Bytes a second from pinned memory to the device: the best of three copies."""
+    host = torch.empty(LINK_PROBE_BYTES, dtype=torch.uint8, pin_memory=True)
+    target = torch.empty_like(host, device=device.torch_device)
+    best = 0.0
+    for _ in range(3):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        start.record()
+        target.copy_(host, non_blocking=True)
+        end.record()
+        end.synchronize()
+        best = max(best, LINK_PROBE_BYTES / (start.elapsed_time(end) / 1000))
+    return best

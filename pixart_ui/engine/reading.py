@@ -1,0 +1,80 @@
+"""Straight reads of weights from files into host memory, several at once, without a memory map.
+
+A file that was cut short raises here instead of ending the process, and memory that was read once is not counted as
+the process's own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pixart_ui.engine.layout import Segment
+from pixart_ui.errors import CheckpointError
+
+CHUNK_BYTES = 16 * 2**20
+MAX_THREADS = 8
+
+
+class Reader:
+    """Reads segments. `close` waits for reads under way, so that the memory they write to can be let go."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        count = threads if threads is not None else min(MAX_THREADS, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="weights")
+        self._files: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    def read(self, segment: Segment, memory: memoryview) -> list[Future[None]]:
+        """Begin to read a segment's tensors to their host offsets in `memory`; done when all futures are."""
+        futures = []
+        for piece in segment.pieces:
+            for start in range(0, piece.entry.nbytes, CHUNK_BYTES):
+                count = min(CHUNK_BYTES, piece.entry.nbytes - start)
+                target = memory[piece.host_offset + start : piece.host_offset + start + count]
+                futures.append(self._pool.submit(self._read_into, piece.entry.path, target, piece.entry.offset + start))
+        return futures
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files.clear()
+
+    def _read_into(self, path: Path, target: memoryview, offset: int) -> None:
+        """Raises CheckpointError where the bytes are not there."""
+        try:
+            descriptor = self._descriptor(path)
+            done = 0
+            while done < len(target):
+                count = _read_at(descriptor, target[done:], offset + done, self._lock)
+                if count == 0:
+                    raise CheckpointError(
+                        f"{path} ends at {offset + done} bytes while it is read: it was cut short. "
+                        "Run `python -m pixart_ui models verify`, then get it again."
+                    )
+                done += count
+        except OSError as error:
+            raise CheckpointError(
+                f"{path} cannot be read ({error.strerror}): check the disk, or get the checkpoint again."
+            ) from error
+
+    def _descriptor(self, path: Path) -> int:
+        with self._lock:
+            if path not in self._files:
+                self._files[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            return self._files[path]
+
+
+def _read_at(descriptor: int, target: memoryview, offset: int, lock: Any) -> int:
+    """Up to `len(target)` bytes from `offset`; 0 at the file's end."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [target], offset)
+    with lock:  # Windows has no read at an offset: one at a time
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        data = os.read(descriptor, len(target))
+    target[: len(data)] = data
+    return len(data)

@@ -1,0 +1,95 @@
+"""What a request would take on a device, before anything is computed: for the page and the command line, without torch.
+
+It asks the engine's own planner, with what a worker reports of its device and what was measured there. A prompt is not
+looked at: it counts as one of usual length that T5 has not seen yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from pixart_ui.catalog import Checkpoint
+from pixart_ui.engine import planner, shapes
+from pixart_ui.engine.calibration import Calibration, Table
+from pixart_ui.engine.costs import Demand, Limits
+from pixart_ui.events import Plan
+from pixart_ui.request import Numerics, ResolvedRequest
+
+# How many tokens a prompt has, where padding to the limit is not asked for.
+USUAL_TOKENS = 77
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The plan of a request, and the least memory that any plan of it takes.
+
+    On a GPU `context_bytes` is what CUDA takes beside the plan, None where that was not measured. On a CPU the bytes
+    are RAM for weights and work, without what the worker itself takes.
+    """
+
+    plan: Plan
+    least_bytes: int
+    num_images: int
+    is_cpu: bool
+    context_bytes: int | None = None
+
+
+def predict(demand: Demand, info: Mapping[str, Any], table: Table) -> Prediction:
+    """What it takes on the device of the worker that says `info` of itself. Raises BudgetTooSmall."""
+    limits = limits_of(info, table)
+    return Prediction(
+        planner.choose_plan(demand, limits),
+        planner.smallest_budget(demand, limits),
+        demand.num_images,
+        limits.is_cpu,
+        info.get("context_bytes"),
+    )
+
+
+def limits_of(info: Mapping[str, Any], table: Table) -> Limits:
+    """The device as its worker reports it."""
+    key = info.get("calibration_key")
+    return Limits(
+        budget_bytes=usable_bytes(info),
+        is_cpu=is_cpu(info),
+        ram_bytes=int(psutil.virtual_memory().total),
+        calibration=table.of(key) if isinstance(key, str) else Calibration(),
+    )
+
+
+def usable_bytes(info: Mapping[str, Any]) -> int:
+    """What a plan may use: what is free, and what the worker's weights take now."""
+    return int(info.get("memory_free_bytes", 0)) + int(info.get("weight_bytes", 0))
+
+
+def is_cpu(info: Mapping[str, Any]) -> bool:
+    """Whether a worker's tensors are in RAM, which no budget limits."""
+    return not str(info.get("device", "cpu")).startswith("cuda")
+
+
+def demand_of(requests: Sequence[ResolvedRequest], checkpoint: Checkpoint, *, is_cpu: bool) -> Demand:
+    """The pictures of one request in numbers. Raises CheckpointError for a damaged local folder."""
+    request, folder = requests[0], checkpoint.folder
+    wanted = request.transformer_precision
+    if folder is not None:
+        found = shapes.folder_shapes(folder, checkpoint, request.precision, is_cpu=is_cpu, transformer_precision=wanted)
+    else:
+        found = shapes.published_shapes(checkpoint, request.precision, is_cpu=is_cpu, transformer_precision=wanted)
+    is_padded = request.numerics is Numerics.EXACT
+    return Demand(
+        found,
+        request.bin_width,
+        request.bin_height,
+        request.steps,
+        request.is_guided,
+        num_images=len(requests),
+        num_texts=2 if request.is_guided else 1,
+        num_tokens=request.max_tokens if is_padded else min(USUAL_TOKENS, request.max_tokens),
+        precision=request.precision,
+        numerics=request.numerics,
+        transformer_precision=wanted,
+    )

@@ -1,0 +1,40 @@
+"""Runs every strategy, and ours, once on the CPU with a toy checkpoint: `python -m tests.bench.each FOLDER`.
+
+Prints the rows as JSON by name. Apart from the tests' own process, because strategies change torch's and diffusers'
+settings for good. Compilation is off: it takes minutes, and the strategies' own calls are made all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import cell, peers
+from bench.job import CellJob
+from tests.toy import make_toy_checkpoint
+
+NUM_IMAGES = 2
+OURS = "ours@2GiB"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    toy = make_toy_checkpoint(folder / "toy")
+    torch._dynamo.config.disable = True
+    names = (*peers.STRATEGIES, OURS)
+    print(json.dumps({name: _row(name, toy, folder / name) for name in names}))
+
+
+def _row(name: str, toy: Path, out: Path) -> dict[str, Any]:
+    num_groups = 2 if name == OURS else 1
+    job = CellJob(name, toy, out, "cpu", size=128, steps=2, num_images=NUM_IMAGES, num_groups=num_groups)
+    row = cell.measure(job)
+    return row | {"pictures": sorted(path.name for path in out.glob("*.png"))}
+
+
+if __name__ == "__main__":
+    main()
