@@ -57,16 +57,16 @@ def exact(budget: str, num_images: int = 4) -> Cell:
 
 # What the picture and the README's first table show.
 FIGURES = (
-    *(ours(budget) for budget in ("0.6GiB", "0.8GiB", *BUDGETS)),
-    *(exact(budget) for budget in ("0.8GiB", "2GiB", "24GiB")),
+    *(ours(budget) for budget in ("0.6GiB", "0.8GiB", "1GiB", "1.5GiB", "2GiB", "4GiB", "8GiB", "24GiB")),
+    *(exact(budget) for budget in ("0.8GiB", "24GiB")),
     Cell("resident"),
     Cell("staged"),
+    Cell("group-leaf-tiling", cap="2GiB"),
+    Cell("staged-nf4"),
     Cell("staged-max-memory", cap="8GiB"),
     Cell("staged-int8"),
-    Cell("staged-nf4"),
-    Cell("model-offload"),
     Cell("group-leaf-stream"),
-    Cell("group-leaf-tiling", cap="2GiB"),
+    Cell("model-offload"),
     Cell("group-block-t5"),
     Cell("sequential-offload", num_images=1, steps=4),
     Cell("group-block-stream"),

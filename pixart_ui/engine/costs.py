@@ -140,8 +140,9 @@ class Limits:
     calibration: Calibration = field(default_factory=Calibration)
 
     def reserved(self, nbytes: int) -> int:
-        """What torch reserves for so many bytes."""
-        return -(-nbytes // self.grain_bytes) * self.grain_bytes
+        """What torch reserves for so many bytes: whole steps, and one that earlier phases may have left in use."""
+        steps = -(-nbytes // self.grain_bytes)
+        return (steps + (1 if self.grain_bytes > 1 else 0)) * self.grain_bytes
 
     @property
     def link_rate(self) -> float:
