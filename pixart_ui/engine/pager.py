@@ -120,6 +120,7 @@ class Pager:
         self._streamed = [index for index in range(self._num_units) if index not in self._kept]
         self._num_slots = min(max(2, slots), len(self._streamed))
         self._condition = threading.Condition()
+        self._wanted = len(layout.units)  # positions below this one belong to a pass that has begun
         self._position = 0  # units entered and left before this one: the slots of all earlier ones are free
         self._ready: dict[int, int] = {}  # unit (or ROOT) → the position it was copied for
         self._arrived: dict[int, Any] = {}  # unit → event after its copy
@@ -219,6 +220,7 @@ class Pager:
                 raise RuntimeError(f"Unit {index} was entered after unit {self._position % self._num_units}.")
             self._leave()
             self._position = position
+            self._wanted = base + self._num_units
             self._condition.notify_all()
         return position
 
@@ -272,9 +274,15 @@ class Pager:
                 self._ring.release()
 
     def _feed_all(self) -> None:
-        reading = _ReadAhead(self._layout, self._reader, self._host_slots(), self._items(), len(self._streamed))
+        reading = _ReadAhead(
+            self._layout, self._reader, self._host_slots(), self._items(), len(self._streamed), self._is_wanted
+        )
         try:
-            while not self._is_closed and (arrived := reading.next()) is not None:
+            while not self._is_closed and not reading.is_over:
+                arrived = reading.next()
+                if arrived is None:
+                    self._wait_until_wanted()
+                    continue
                 item, memory = arrived
                 if not self._wait_for_place(item):
                     return
@@ -289,6 +297,15 @@ class Pager:
         return self._ring.slots(
             size, max(num_streamed, 3) if is_repeated else 1 + self._num_units, is_worth_more=is_repeated
         )
+
+    def _is_wanted(self, item: _Item) -> bool:
+        """Passes that follow each other are read ahead; another one only once it has begun."""
+        return self._is_repeated or item.index == ROOT or item.position < self._wanted
+
+    def _wait_until_wanted(self) -> None:
+        with self._condition:
+            before = self._wanted
+            self._condition.wait_for(lambda: self._is_closed or self._wanted > before)
 
     def _wait_for_place(self, item: _Item) -> bool:
         """Wait until the device is done with what the item will overwrite; False where the pager was closed."""
@@ -341,13 +358,20 @@ class _ReadAhead:
     """
 
     def __init__(
-        self, layout: Layout, reader: Reader, slots: list[torch.Tensor], items: Iterator[_Item], num_streamed: int
+        self,
+        layout: Layout,
+        reader: Reader,
+        slots: list[torch.Tensor],
+        items: Iterator[_Item],
+        num_streamed: int,
+        is_wanted: Callable[[_Item], bool],
     ) -> None:
         self._layout = layout
         self._reader = reader
         self._slots = slots
         self._items = items
         self._num_streamed = num_streamed
+        self._is_wanted = is_wanted
         self._following = next(items, None)
         self._count = 0
         self._own_slots: dict[int, int] = {}
@@ -356,9 +380,15 @@ class _ReadAhead:
         self._pending: deque[tuple[_Item, int, list[Future[None]]]] = deque()
         self._present = 0
 
+    @property
+    def is_over(self) -> bool:
+        return self._following is None and not self._pending
+
     def next(self) -> tuple[_Item, torch.Tensor] | None:
-        """The next segment and the memory that holds it; None after the last. Raises what reading it raised."""
+        """The next segment and the memory that holds it; None where none is wanted. Raises what reading it raised."""
         while self._following is not None and len(self._pending) < len(self._slots):
+            if not self._is_wanted(self._following):
+                break
             slot = self._slot_for(self._following)
             if any(slot == busy for _, busy, _ in self._pending):
                 break

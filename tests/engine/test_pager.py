@@ -6,6 +6,7 @@ The whole module is loaded by the libraries' own calls, from the same files.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,3 +181,13 @@ def test_closing_in_mid_stream_ends_the_reading(stored: Callable[..., Path], ent
         module.detach()
         pager.close()
         assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pager")]
+
+
+def test_what_passes_once_is_not_read_ahead_for_a_pass_that_nobody_wants(stored: Callable[..., Path]) -> None:
+    folder = stored("text_encoder", Precision.FP16)
+    with torch.no_grad(), paged("text_encoder", folder, kept=0) as (module, pager):
+        once = module.layout.root.host_bytes + sum(unit.host_bytes for unit in module.layout.units)
+        for passes in (1, 2, 3):
+            module.module(**inputs())
+            time.sleep(0.05)  # time enough to read a toy's whole file
+            assert pager.bytes_moved == module.layout.root.host_bytes + passes * (once - module.layout.root.host_bytes)
