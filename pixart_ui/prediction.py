@@ -7,12 +7,12 @@ looked at: it counts as one of usual length that T5 has not seen yet.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 
-from pixart_ui.catalog import Checkpoint
+from pixart_ui.catalog import Checkpoint, Component
 from pixart_ui.engine import planner, shapes
 from pixart_ui.engine.calibration import Calibration, Table
 from pixart_ui.engine.costs import Demand, Limits
@@ -38,9 +38,11 @@ class Prediction:
     context_bytes: int | None = None
 
 
-def predict(demand: Demand, info: Mapping[str, Any], table: Table) -> Prediction:
+def predict(
+    demand: Demand, info: Mapping[str, Any], table: Table, on_device: frozenset[Component] = frozenset()
+) -> Prediction:
     """What it takes on the device of the worker that says `info` of itself. Raises BudgetTooSmall."""
-    limits = limits_of(info, table)
+    limits = replace(limits_of(info, table), on_device=on_device)
     return Prediction(
         planner.choose_plan(demand, limits),
         planner.smallest_budget(demand, limits),
@@ -58,6 +60,21 @@ def limits_of(info: Mapping[str, Any], table: Table) -> Limits:
         is_cpu=is_cpu(info),
         ram_bytes=int(psutil.virtual_memory().total),
         calibration=table.of(key) if isinstance(key, str) else Calibration(),
+    )
+
+
+def on_device(info: Mapping[str, Any], request: ResolvedRequest) -> frozenset[Component]:
+    """The components that this request needs and that lie there already, as the worker's last picture left them."""
+    known = info.get("on_device", {})
+    wanted = {
+        "text_encoder": {str(request.precision)},
+        "transformer": {str(request.transformer_precision)},
+        "vae": {str(request.precision)},
+    }
+    return frozenset(
+        component
+        for component in shapes.WEIGHTS
+        if component in known and known[component][0] == request.checkpoint and known[component][1] in wanted[component]
     )
 
 

@@ -89,7 +89,8 @@ class Services:
         info = workers[0].info
         checkpoint = self.catalog.get(requests[0].checkpoint)
         demand = prediction.demand_of(requests, checkpoint, is_cpu=prediction.is_cpu(info))
-        return prediction.predict(demand, info, Table.load(self.settings.calibration_path))
+        there = prediction.on_device(info, requests[0])
+        return prediction.predict(demand, info, Table.load(self.settings.calibration_path), there)
 
     def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
         """Put the pictures of a request at the head of the queue and return at once."""

@@ -187,8 +187,12 @@ class Components:
         for source in [source for source in self._kept if source.component not in wanted]:
             self._drop(source)
 
+    def sources_now(self) -> tuple[WeightSource, ...]:
+        """What lies on the device; safe to ask from another thread."""
+        return tuple(self._kept)
+
     def on_device_now(self) -> frozenset[Component]:
-        return frozenset(source.component for source in self._kept)
+        return frozenset(source.component for source in self.sources_now())
 
     def kept_bytes(self) -> int:
         """What all weights on the device take now."""

@@ -88,6 +88,7 @@ class Engine:
         self._planning = Planning(device, files.calibration_path)
         self._cleaner = TextCleaner()
         self._tokenizers: dict[Path, Any] = {}
+        self._checkpoint = ""
         self._versions = _versions()
 
     @classmethod
@@ -121,10 +122,17 @@ class Engine:
             "memory_total_bytes": total,
             "budget_bytes": self._device.budget_bytes,
             "calibration_key": self._planning.key,
-            "on_device": sorted(self._components.on_device_now()),
+            "on_device": self._on_device_now(),
             "context_bytes": self._device.context_bytes,
             "weight_bytes": self._components.kept_bytes(),
             "threads": torch.get_num_threads(),
+        }
+
+    def _on_device_now(self) -> dict[str, list[str]]:
+        """Which components lie there, of which checkpoint and in which precision."""
+        return {
+            source.component: [self._checkpoint, str(source.whole or source.precision)]
+            for source in self._components.sources_now()
         }
 
     def close(self) -> None:
@@ -354,6 +362,7 @@ class Engine:
             with as_checkpoint_error(located.folders["scheduler"]):
                 schedulers.build(scheduler, located.folders["scheduler"])
         self._components.keep_only(sources.values())
+        self._checkpoint = first.checkpoint
         tokenizer = self._tokenizer(located.folders["tokenizer"])
         texts = [self._texts(request) for request in requests]
         wanted = {text: tokenize(text, tokenizer, first.max_tokens, first.numerics) for pair in texts for text in pair}

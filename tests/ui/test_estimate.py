@@ -92,6 +92,17 @@ def test_what_is_asked_for_changes_what_it_takes(services: Services, report: Rep
     assert predict(services, precision="nf4").plan != base
 
 
+def test_what_lies_on_the_device_already_is_not_loaded_again(services: Services, report: Report) -> None:
+    def seconds(**there: list[str]) -> float:
+        report(on_device=there)
+        return predict(services).plan.phase(Phase.DENOISE).predicted_seconds
+
+    first = seconds()
+    assert seconds(transformer=["tiny", "fp16"]) < first
+    assert seconds(transformer=["sigma-1024", "fp16"]) == first
+    assert seconds(transformer=["tiny", "bf16"]) == first
+
+
 def test_a_device_that_was_measured_is_planned_with_what_it_took(services: Services, report: Report) -> None:
     report()
     before = predict(services).plan
