@@ -15,7 +15,7 @@ import psutil
 from pixart_ui.catalog import Checkpoint, Component
 from pixart_ui.engine import planner, shapes
 from pixart_ui.engine.calibration import Calibration, Table
-from pixart_ui.engine.costs import Demand, Limits
+from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Demand, Limits
 from pixart_ui.events import Plan
 from pixart_ui.request import Numerics, ResolvedRequest
 
@@ -58,6 +58,7 @@ def limits_of(info: Mapping[str, Any], table: Table) -> Limits:
     return Limits(
         budget_bytes=usable_bytes(info),
         is_cpu=is_cpu(info),
+        grain_bytes=1 if is_cpu(info) else GPU_GRAIN_BYTES,
         ram_bytes=int(psutil.virtual_memory().total),
         calibration=table.of(key) if isinstance(key, str) else Calibration(),
     )

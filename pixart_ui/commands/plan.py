@@ -16,7 +16,7 @@ from typing import Any
 from pixart_ui.byte_size import GIB, parse_bytes, show_bytes
 from pixart_ui.engine import planner
 from pixart_ui.engine.calibration import Calibration, Table
-from pixart_ui.engine.costs import Demand, Limits
+from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Demand, Limits
 from pixart_ui.errors import BudgetTooSmall
 from pixart_ui.events import Plan
 from pixart_ui.prediction import demand_of
@@ -66,6 +66,7 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     limits = Limits(
         budget_bytes=parse_bytes(args.vram, "--vram") if args.vram is not None else 0,
         is_cpu=question.is_cpu,
+        grain_bytes=1 if question.is_cpu else GPU_GRAIN_BYTES,
         ram_bytes=parse_bytes(args.ram, "--ram") if args.ram is not None else None,
         calibration=calibration if not question.is_cpu else Calibration(),
     )

@@ -85,6 +85,8 @@ def _milliseconds(
                 end.record()
                 end.synchronize()
                 times.append(start.elapsed_time(end))
+        except torch.cuda.OutOfMemoryError:
+            raise  # says nothing of the kernel
         except RuntimeError:
             return None
     return sorted(times[WARM_UP:])[REPEATS // 2]

@@ -52,18 +52,24 @@ class Pace:
         return (self._times[-1] - self._times[0]) / (len(self._times) - 1) if len(self._times) > 1 else None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error means: torch's own, the libraries' for their handles, or the driver's."""
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 @contextmanager
 def out_of_memory_as_sentence(phase: Phase, device: Device) -> Iterator[None]:
     """Turn the allocator's error into ours, and free what it left."""
     try:
         yield
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        message = _sentence(phase, device)
-        del error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         message = _sentence(phase, device)
+        del error
     else:
         return
     memory.collect(device)

@@ -162,6 +162,8 @@ class Components:
 
         Raises CheckpointError where its files cannot be read.
         """
+        if plan.residency is Residency.STREAMED:
+            self._drop(source)  # what lies there whole from an earlier plan
         kept = self._kept.get(source)
         loaded = self._bring(source, plan) if kept is None else Loaded(kept, 0.0)
         is_whole = False
@@ -199,8 +201,10 @@ class Components:
         return sum(kept.weight_bytes for kept in self._kept.values())
 
     def is_prepared(self, source: WeightSource) -> bool:
-        """What comes whole is made anew at each load."""
-        return source.whole is not None or source in self._modules
+        """What comes whole is made anew at each load; anything else while its files are as they were."""
+        if source.whole is not None or source in self._kept:
+            return True
+        return source in self._modules and self._modules[source].is_current
 
     def close(self) -> None:
         """Take everything off the device and end the reading threads."""

@@ -106,9 +106,11 @@ class EmbeddingFiles:
         path = self._path(key)
         try:
             with safe_open(path, framework="pt") as file:
-                if (file.metadata() or {}).get("key") != key.as_json():
-                    return None
-                found = Embedding(file.get_tensor("states"), file.get_tensor("mask"))
+                metadata = file.metadata() or {}
+                # Copies: a file that is cut short under a map would end the process.
+                found = Embedding(file.get_tensor("states").clone(), file.get_tensor("mask").clone())
+            if metadata.get("key") != key.as_json() or metadata.get("sha256") != _sha256(found):
+                return None
             os.utime(path)
         except FileNotFoundError:
             return None
@@ -123,7 +125,7 @@ class EmbeddingFiles:
         tensors = {"states": embedding.states.contiguous(), "mask": embedding.mask.contiguous()}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, aside, metadata={"key": key.as_json()})
+            save_file(tensors, aside, metadata={"key": key.as_json(), "sha256": _sha256(embedding)})
             aside.replace(path)
             self._make_room(path.stat().st_size)
         except (OSError, SafetensorError) as error:
@@ -147,3 +149,11 @@ class EmbeddingFiles:
 
     def _path(self, key: EmbeddingKey) -> Path:
         return self._folder / f"{hashlib.sha256(key.as_json().encode()).hexdigest()}.safetensors"
+
+
+def _sha256(embedding: Embedding) -> str:
+    """Of the numbers and their shapes: a bit that a disk lost must not become a picture."""
+    digest = hashlib.sha256(f"{tuple(embedding.states.shape)}{tuple(embedding.mask.shape)}".encode())
+    for tensor in (embedding.states, embedding.mask):
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

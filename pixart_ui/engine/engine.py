@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +21,7 @@ from PIL import Image
 
 from pixart_ui import __version__
 from pixart_ui.catalog import COMPONENTS, Component
-from pixart_ui.engine import attention, compiling, schedulers, shapes
+from pixart_ui.engine import attention, compiling, memory, schedulers, shapes
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded, as_checkpoint_error, load_tokenizer
 from pixart_ui.engine.costs import COMPONENT_OF, Demand
@@ -148,11 +148,11 @@ class Engine:
         """
         group = self._open_group(requests)
         yield Planned(group.plan)
-        preparation = self._preparation(group, is_cancelled)
         try:
-            yield from self._draw(group, preparation, is_cancelled)
+            with closing(self._preparation(group, is_cancelled)) as preparation:
+                yield from self._draw(group, preparation, is_cancelled)
         finally:
-            preparation.close()
+            memory.release(self._device)
         self._planning.save()
 
     def _draw(self, group: Group, preparation: Preparation, is_cancelled: IsCancelled) -> Iterator[Event]:
@@ -178,19 +178,17 @@ class Engine:
 
     def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
         """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
-        preparation = self._preparation(self._open_group(requests), lambda _: False)
-        for component in shapes.WEIGHTS:
-            for _ in preparation.wait(component):
-                pass
-        preparation.close()
+        with closing(self._preparation(self._open_group(requests), lambda _: False)) as preparation:
+            for component in shapes.WEIGHTS:
+                for _ in preparation.wait(component):
+                    pass
 
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
         group = self._open_group(requests)
-        preparation = self._preparation(group, lambda _: False)
-        for _ in self._encode(group, preparation):
-            pass
-        preparation.close()
+        with closing(self._preparation(group, lambda _: False)) as preparation:
+            for _ in self._encode(group, preparation):
+                pass
         return [
             (group.embeddings[texts.prompt], group.embeddings[texts.negative] if texts.negative is not None else None)
             for texts in group.texts
@@ -209,7 +207,8 @@ class Engine:
         """All texts of the group that the cache does not hold, while T5 passes once."""
         yield PhaseStarted(Phase.ENCODE)
         if group.missing:
-            yield from preparation.wait("text_encoder")
+            with out_of_memory_as_sentence(Phase.ENCODE, self._device):  # quantizing happens on the device
+                yield from preparation.wait("text_encoder")
             measurement = yield from self._with_ladder(group, Phase.ENCODE, lambda: self._encode_missing(group))
         else:
             measurement = PhaseClock(Phase.ENCODE, self._device).stop()
@@ -217,6 +216,7 @@ class Engine:
         return measurement
 
     def _encode_missing(self, group: Group) -> Generator[Event, None, PhaseMeasurement]:
+        group.missing = [tokens for tokens in group.missing if tokens.text not in group.embeddings]
         demand = group.demand()
         with self._phase(group, Phase.ENCODE) as clock, self._on_device(group, Phase.ENCODE) as encoder:
             states = encode(group.missing, encoder, self._device.torch_device)
@@ -260,7 +260,7 @@ class Engine:
                     if is_cancelled(index):
                         raise Cancelled
             measurement = clock.stop(transformer)
-            self._learn(group, group.demand(), measurement, pace.seconds_a_step())
+            self._learn(group, group.demand(index), measurement, pace.seconds_a_step())
         return step.latents, measurement
 
     def _kernel(self, request: ResolvedRequest, transformer: Any) -> str:
@@ -289,7 +289,7 @@ class Engine:
         with self._phase(group, Phase.DECODE) as clock, self._on_device(group, Phase.DECODE) as vae:
             image = decode(vae.module, latents, group.requests[index], tile)
             measurement = clock.stop(vae)
-            self._learn(group, group.demand(), measurement, measurement.seconds - measurement.load_seconds)
+            self._learn(group, group.demand(index), measurement, measurement.seconds - measurement.load_seconds)
         yield from ()
         return image, measurement
 
@@ -305,9 +305,11 @@ class Engine:
                 return (yield from attempt())
             except OutOfMemory:
                 self._planning.learn_too_small(group.demand(), group.plan, phase)
-                if self._cap(group, phase) < group.plan.budget_bytes:
-                    log.warning("%s took more than was predicted: going on with all of the budget.", phase)
+                if self._device.is_cuda and self._cap(group, phase) < group.plan.budget_bytes:
+                    reason = f"{phase} took more memory than was predicted: it began again with all of the budget."
                     group.is_cap_lifted = True
+                    group.notes.append(reason)
+                    yield SteppedDown(phase, group.plan, reason)
                     continue
                 smaller = self._planning.step_down(group.demand(), group.plan, phase)
                 if smaller is None:
@@ -330,7 +332,7 @@ class Engine:
         """What torch may reserve: as much as was predicted, all of the budget where that was an estimate."""
         plan = group.plan
         is_certain = not plan.is_estimate and not group.is_cap_lifted
-        return plan.phase(phase).predicted_peak_bytes if is_certain else plan.budget_bytes
+        return min(plan.phase(phase).predicted_peak_bytes, plan.budget_bytes) if is_certain else plan.budget_bytes
 
     def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
         return self._components.on_device(group.sources[COMPONENT_OF[phase]], group.plan.phase(phase))
@@ -387,6 +389,10 @@ class Engine:
             else:
                 group.missing.append(tokens)
         components = self._components
+        components.warm_up.wait()  # it takes memory that is not ours to plan with
+        memory.cap(self._device, self._device.budget_bytes)
+        if group.missing:
+            group.num_tokens = max(tokens.count for tokens in group.missing)
         group.plan = self._planning.choose(group.demand(), components.on_device_now(), components.kept_bytes())
         return group
 

@@ -59,15 +59,16 @@ class Group:
     def precision(self) -> Precision:
         return self.requests[0].precision
 
-    def demand(self) -> Demand:
-        """The group in numbers: its largest picture stands for all."""
-        largest = max(self.requests, key=lambda request: request.bin_width * request.bin_height)
+    def demand(self, index: int | None = None) -> Demand:
+        """The group in numbers: its largest picture stands for all, or the one at `index`."""
+        wanted = self.requests if index is None else self.requests[index : index + 1]
+        largest = max(wanted, key=lambda request: request.bin_width * request.bin_height)
         return Demand(
             shapes=self.shapes,
             width=largest.bin_width,
             height=largest.bin_height,
             steps=largest.steps,
-            is_guided=any(request.is_guided for request in self.requests),
+            is_guided=any(request.is_guided for request in wanted),
             num_images=len(self.requests),
             num_texts=len(self.missing),
             num_tokens=self.num_tokens,

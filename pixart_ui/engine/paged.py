@@ -45,6 +45,7 @@ class Paged:
         self._restore: dict[int, list[Callable[[], None]]] = {}
         self._calls: dict[greenlet.greenlet, None] = {}
         self._hooks: list[Any] = []
+        self._files = {entry.path: _identity(entry.path) for entry in entries.values()}
         self.module: Any = _empty_module(component, folder)
         self.layout = lay_out(component, _known(self.module, entries), is_widened=device.type == "cpu")
         _place_tables(self.module, self.layout, device)
@@ -52,6 +53,11 @@ class Paged:
             (owner, name, buffer) for owner in self.module.modules() for name, buffer in _buffers_of(owner)
         ]
         self._shapes = {name: parameter.shape for name, parameter in self.module.named_parameters()}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files are still those whose headers were read."""
+        return all(_identity(path) == identity for path, identity in self._files.items())
 
     @property
     def buffer_bytes(self) -> int:
@@ -186,6 +192,15 @@ class HostEmbedding(torch.nn.Module):
                     raise CheckpointError(f"{self._entry.path} was cut short: get the checkpoint again.")
         table = torch.frombuffer(rows, dtype=DTYPES[self._entry.dtype]).view(len(wanted), width)
         return table[places].to(self._device, self._dtype)
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _empty_module(component: Component, folder: Path) -> Any:

@@ -150,6 +150,7 @@ class Pager:
     def start(self) -> None:
         """Begin to read. What reading raises comes out of `enter`."""
         self._feeding = self._thread.submit(self._feed)
+        self._thread.shutdown(wait=False)  # the thread ends with its task
         self._feeding.add_done_callback(lambda _: self._wake())
 
     def views(self, index: int) -> dict[str, torch.Tensor]:
@@ -192,7 +193,8 @@ class Pager:
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
-        self._thread.shutdown(wait=True)
+        if self._feeding is not None:
+            wait([self._feeding])
         if self._stream is not None:
             self._stream.synchronize()
         self._arena = torch.empty(0, dtype=torch.uint8)
@@ -281,7 +283,7 @@ class Pager:
             while not self._is_closed and not reading.is_over:
                 arrived = reading.next()
                 if arrived is None:
-                    self._wait_until_wanted()
+                    self._wait_until_wanted(reading.following)
                     continue
                 item, memory = arrived
                 if not self._wait_for_place(item):
@@ -302,10 +304,9 @@ class Pager:
         """Passes that follow each other are read ahead; another one only once it has begun."""
         return self._is_repeated or item.index == ROOT or item.position < self._wanted
 
-    def _wait_until_wanted(self) -> None:
+    def _wait_until_wanted(self, item: _Item | None) -> None:
         with self._condition:
-            before = self._wanted
-            self._condition.wait_for(lambda: self._is_closed or self._wanted > before)
+            self._condition.wait_for(lambda: self._is_closed or item is None or self._is_wanted(item))
 
     def _wait_for_place(self, item: _Item) -> bool:
         """Wait until the device is done with what the item will overwrite; False where the pager was closed."""
@@ -379,6 +380,11 @@ class _ReadAhead:
         self._copies: dict[int, Any] = {}  # slot → event after its last copy
         self._pending: deque[tuple[_Item, int, list[Future[None]]]] = deque()
         self._present = 0
+
+    @property
+    def following(self) -> _Item | None:
+        """What would be read next."""
+        return self._following
 
     @property
     def is_over(self) -> bool:

@@ -87,7 +87,9 @@ class Planning:
 
     def kernel(self, transformer: Any, *, batch: int, tokens: int) -> str:
         """The kernel for `fast` self-attention: measured once a shape, then kept."""
-        shape = f"{batch}x{tokens}/{transformer.dtype}"
+        config = transformer.config
+        heads = f"{config.num_attention_heads}x{config.attention_head_dim}"
+        shape = f"{batch}x{tokens}/{heads}/{transformer.dtype}"
         if shape not in self._calibration.kernels:
             name = attention.measure(transformer, self._device.torch_device, batch=batch, tokens=tokens)
             self._calibration = self._calibration.learn_kernel(shape, name)

@@ -25,7 +25,7 @@ class Reader:
     def __init__(self, threads: int | None = None) -> None:
         count = threads if threads is not None else min(MAX_THREADS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="weights")
-        self._files: dict[Path, int] = {}
+        self._files: dict[tuple[Path, int, int], int] = {}
         self._lock = threading.Lock()
 
     def read(self, segment: Segment, memory: memoryview) -> list[Future[None]]:
@@ -63,10 +63,13 @@ class Reader:
             ) from error
 
     def _descriptor(self, path: Path) -> int:
+        """The open file; another one once a file of that name was put in its place."""
+        stat = path.stat()
+        key = (path, stat.st_ino, stat.st_mtime_ns)
         with self._lock:
-            if path not in self._files:
-                self._files[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-            return self._files[path]
+            if key not in self._files:
+                self._files[key] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            return self._files[key]
 
 
 def _read_at(descriptor: int, target: memoryview, offset: int, lock: Any) -> int:

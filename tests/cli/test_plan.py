@@ -37,7 +37,7 @@ def test_a_plan_in_another_process_says_phases_and_reasons(tmp_path: Path) -> No
     ended = run("plan", "--checkpoint", "sigma-1024", "--vram", "1GiB", "--data-dir", str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert "sigma-1024, 1 picture of 1024×1024, 20 steps, guidance 4.5, fp16, fast" in ended.out
-    assert "denoise: streamed: 16 of 28 blocks pass through 2 slots" in ended.out
+    assert "denoise: streamed: 18 of 28 blocks pass through 2 slots" in ended.out
     assert "nothing was measured here yet" in ended.out
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,7 @@ def test_a_transformer_below_16_bits_is_planned_whole(tmp_path: Path, capsys: py
     usual = plan_json(tmp_path, capsys, "--vram", "2GiB")
     fp8 = plan_json(tmp_path, capsys, "--vram", "2GiB", "--transformer-precision", "fp8")
     assert (usual["transformer_precision"], fp8["transformer_precision"]) == ("fp16", "fp8")
-    assert fp8["phases"][0] == usual["phases"][0]
+    assert fp8["phases"][0]["predicted_peak_bytes"] == usual["phases"][0]["predicted_peak_bytes"]
     assert fp8["phases"][1]["predicted_peak_bytes"] < 1300 * MIB
     assert "fp16, transformer fp8, fast" in plan(tmp_path, capsys, "--vram", "2GiB", "--transformer-precision", "fp8")
     small = plan_json(tmp_path, capsys, "--vram", "800MiB")
@@ -142,7 +142,7 @@ def test_the_only_measured_device_lends_its_speed(tmp_path: Path, capsys: pytest
     ("arguments", "words"),
     [
         (["--vram", "300MiB"], ["300 MiB", "needs at least", "1024×1024"]),
-        (["--vram", "1GiB", "--checkpoint", "sigma-2k"], ["1.5 GiB", "576 MiB would do for 1024×1024"]),
+        (["--vram", "1GiB", "--checkpoint", "sigma-2k"], ["1.5 GiB", "600 MiB would do for 1024×1024"]),
         (["--vram", "6"], ["--vram '6'", "no unit", "6GiB"]),
         (["--vram", "much"], ["'much'", "6GiB"]),
         (["--vram", "0GiB"], ["out of range"]),

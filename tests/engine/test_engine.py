@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from pixart_ui.engine import engine as engine_module
+from pixart_ui.engine.clock import is_out_of_memory
 from pixart_ui.engine.components import Components
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.device import open_device
-from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingKey
+from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles, EmbeddingKey
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.planner import smallest_budget
@@ -341,3 +342,109 @@ def test_a_picture_has_the_roundings_of_the_stock_image_processor(toys: dict[str
     pixels = PixArtImageProcessor.resize_and_crop_tensor(pixels, request.width, request.height)
     (expected,) = PixArtImageProcessor().postprocess(pixels, output_type="pil")
     assert decode(vae, latents, request).tobytes() == expected.tobytes()
+
+
+def rewrite(path: Path, name: str) -> None:
+    """Put another file in its place, as a download does, with one weight changed."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path)
+    weights[name][0] += 0.5
+    save_file(weights, path.with_suffix(".new"), metadata={"format": "pt"})
+    path.with_suffix(".new").replace(path)
+
+
+def test_a_file_that_was_replaced_while_the_engine_runs_is_read_anew(tmp_path: Path) -> None:
+    from tests.toy import make_toy_checkpoint
+
+    folder = make_toy_checkpoint(tmp_path / "sigma")
+    for path in (folder / "transformer").glob("*.safetensors"):  # 16 bit: used as it is, not from the store
+        from safetensors.torch import load_file, save_file
+
+        save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
+    hub, requests = Hub(tmp_path / "records"), make_requests(folder)
+    engine = open_engine(hub, tmp_path / "weights")
+    before = latents_of(run(engine, requests))[0]
+    (path,) = (folder / "transformer").glob("*.safetensors")
+    rewrite(path, "transformer_blocks.3.ff.net.2.weight")
+    after = latents_of(run(engine, requests))[0]
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, latents_of(run(open_engine(hub, tmp_path / "weights"), requests))[0])
+
+
+def test_a_stored_file_damaged_while_the_engine_runs_is_made_again(
+    tmp_path: Path, toys: dict[str, Path], hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = make_requests(toys["sigma"])
+    engine = open_engine(hub, tmp_path)
+    use_memory(monkeypatch, least_memory(engine, requests))
+    expected = latents_of(run(engine, requests))
+    for path in tmp_path.glob("*.safetensors"):
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+    engine._embeddings = EmbeddingCache()
+    np.testing.assert_array_equal(latents_of(run(engine, requests)), expected)
+
+
+def test_what_lies_there_whole_makes_way_for_a_plan_that_streams(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = make_requests(toys["sigma"])
+    expected = latents_of(run(engine, requests))
+    whole = engine.info()["weight_bytes"]
+    engine._embeddings = EmbeddingCache()
+    use_memory(monkeypatch, least_memory(engine, requests))
+    events = run(engine, requests)
+    assert {phase["residency"] for phase in facts_of(events)[0]["plan"]["phases"][:2]} == {"streamed"}
+    used = [event.measurement.weight_bytes for event in events if isinstance(event, PhaseFinished)]
+    assert sum(used) < whole
+    assert engine.info()["weight_bytes"] < whole
+    np.testing.assert_array_equal(latents_of(events), expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_means_out_of_memory(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_embeddings_are_kept_on_disk_and_a_damaged_one_is_left_aside(
+    hub: Hub, weights_dir: Path, toys: dict[str, Path], tmp_path: Path
+) -> None:
+    def is_cached() -> bool:
+        engine = open_engine(hub, weights_dir, embeddings_dir=tmp_path)
+        events = run(engine, make_requests(toys["sigma"]))
+        engine.close()
+        return next(e for e in events if isinstance(e, PhaseFinished)).measurement.is_cached
+
+    assert not is_cached()
+    assert is_cached()
+    for path in tmp_path.glob("*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-9] ^= 1
+        path.write_bytes(content)
+    assert not is_cached()
+    assert is_cached()
+
+
+def test_embeddings_on_disk_stay_below_their_size(tmp_path: Path) -> None:
+    def key(text: str) -> EmbeddingKey:
+        return EmbeddingKey(text, "hash", Precision.FP16, Numerics.FAST, "float32", "cpu", 300, True, ("1",))
+
+    one = Embedding(torch.zeros(1, 100, 64), torch.ones(1, 100, dtype=torch.int64))
+    files = EmbeddingFiles(tmp_path, max_bytes=5 * one.nbytes)
+    for number in range(20):
+        files.put(key(str(number)), one)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5 * one.nbytes
+    assert files.get(key("19")) is not None
+    assert files.get(key("0")) is None

@@ -5,6 +5,7 @@ The whole module is loaded by the libraries' own calls, from the same files.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,3 +192,33 @@ def test_what_passes_once_is_not_read_ahead_for_a_pass_that_nobody_wants(stored:
             module.module(**inputs())
             time.sleep(0.05)  # time enough to read a toy's whole file
             assert pager.bytes_moved == module.layout.root.host_bytes + passes * (once - module.layout.root.host_bytes)
+
+
+def test_pass_after_pass_never_waits_for_ever(stored: Callable[..., Path]) -> None:
+    """The threads change places as often as they can, so that a wake-up that can be lost is lost."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        folder = stored("text_encoder", Precision.FP16)
+        with torch.no_grad(), paged("text_encoder", folder, kept=0) as (module, pager):
+            for _ in range(300):
+                for unit in range(len(module.layout.units)):
+                    pager.enter(unit)
+                pager.end_pass()
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_pass_begun_just_before_the_reader_looks_is_noticed(
+    stored: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Pager._wait_until_wanted
+
+    def late(self: Pager, item: Any) -> None:
+        time.sleep(0.05)
+        real(self, item)
+
+    monkeypatch.setattr(Pager, "_wait_until_wanted", late)
+    with torch.no_grad(), paged("text_encoder", stored("text_encoder", Precision.FP16), kept=0) as (module, _):
+        for _ in range(4):
+            module.module(**inputs())
