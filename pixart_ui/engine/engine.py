@@ -174,7 +174,7 @@ class Engine:
             except PixArtError as error:
                 yield ImageFailed(index, error.message)
             else:
-                yield ImageReady(index, image, self._facts(group, (encoding, denoising, decoding)))
+                yield ImageReady(index, image, self._facts(group, index, (encoding, denoising, decoding)))
 
     def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
         """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
@@ -224,7 +224,7 @@ class Engine:
                 group.embeddings[tokens.text] = embedding
                 self._embeddings.put(self._embedding_key(group, tokens.text), embedding)
             measurement = clock.stop(encoder)
-            self._learn(group, demand, measurement, measurement.seconds / demand.num_passes)
+            self._learn(group.plan, demand, measurement, measurement.seconds / demand.num_passes)
         yield from ()
         return measurement
 
@@ -260,7 +260,7 @@ class Engine:
                     if is_cancelled(index):
                         raise Cancelled
             measurement = clock.stop(transformer)
-            self._learn(group, group.demand(index), measurement, pace.seconds_a_step())
+            self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
         return step.latents, measurement
 
     def _kernel(self, request: ResolvedRequest, transformer: Any) -> str:
@@ -285,11 +285,12 @@ class Engine:
     def _decode_picture(
         self, group: Group, index: int, latents: torch.Tensor
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
-        tile = group.plan.phase(Phase.DECODE).tile
+        tile = group.plan_of(index).phase(Phase.DECODE).tile
         with self._phase(group, Phase.DECODE) as clock, self._on_device(group, Phase.DECODE) as vae:
             image = decode(vae.module, latents, group.requests[index], tile)
             measurement = clock.stop(vae)
-            self._learn(group, group.demand(index), measurement, measurement.seconds - measurement.load_seconds)
+            seconds = measurement.seconds - measurement.load_seconds
+            self._learn(group.plan_of(index), group.demand(index), measurement, seconds)
         yield from ()
         return image, measurement
 
@@ -315,6 +316,7 @@ class Engine:
                 if smaller is None:
                     raise
                 reason = f"{phase}: {smaller.phase(phase).reason}."
+                group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != group.plan.phase(Phase.DECODE).tile
                 group.plan = smaller
                 group.notes.append(reason)
             yield SteppedDown(phase, smaller, reason)
@@ -337,12 +339,12 @@ class Engine:
     def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
         return self._components.on_device(group.sources[COMPONENT_OF[phase]], group.plan.phase(phase))
 
-    def _learn(self, group: Group, demand: Demand, measurement: PhaseMeasurement, unit_seconds: float | None) -> None:
+    def _learn(self, plan: Plan, demand: Demand, measurement: PhaseMeasurement, unit_seconds: float | None) -> None:
         """Called while the component is still on the device."""
         reserved = measurement.peak_reserved_bytes
         self._planning.learn(
             demand,
-            group.plan,
+            plan,
             measurement,
             activation_bytes=max(1, reserved - self._components.kept_bytes()) if reserved is not None else None,
             unit_seconds=unit_seconds,
@@ -393,7 +395,9 @@ class Engine:
         memory.cap(self._device, self._device.budget_bytes)
         if group.missing:
             group.num_tokens = max(tokens.count for tokens in group.missing)
-        group.plan = self._planning.choose(group.demand(), components.on_device_now(), components.kept_bytes())
+        kept = components.kept_bytes()
+        group.tiles = [self._planning.decode_tile(group.demand(index), kept) for index in range(len(requests))]
+        group.plan = self._planning.choose(group.demand(), components.on_device_now(), kept)
         return group
 
     def _tokenizer(self, folder: Path) -> Any:
@@ -441,10 +445,10 @@ class Engine:
             versions=self._versions,
         )
 
-    def _facts(self, group: Group, measurements: Sequence[PhaseMeasurement]) -> dict[str, Any]:
+    def _facts(self, group: Group, index: int, measurements: Sequence[PhaseMeasurement]) -> dict[str, Any]:
         """What the picture's file says beside its request."""
         return {
-            "plan": group.plan.as_json(),
+            "plan": group.plan_of(index).as_json(),
             "notes": list(group.notes),
             "measurements": {measurement.phase.value: measurement.as_json() for measurement in measurements},
             "device": {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pixart_ui.catalog import Component
@@ -13,7 +14,7 @@ from pixart_ui.engine.encode import Tokens
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb
 from pixart_ui.engine.shapes import ComponentShape
-from pixart_ui.events import Plan
+from pixart_ui.events import Phase, Plan
 from pixart_ui.request import Precision, ResolvedRequest
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Texts:
 class Group:
     """Requests that share checkpoint, precisions, numerics and compiling, with everything that was decided for them.
 
-    `embeddings` fills while texts are encoded. `plan` is replaced when a phase runs out of memory; `notes` says so.
+    `embeddings` fills while texts are encoded. `tiles` are the pieces that each picture is decoded in. `plan` is
+    replaced when a phase runs out of memory; `notes` says so.
     """
 
     requests: Sequence[ResolvedRequest]
@@ -53,11 +55,24 @@ class Group:
     kernel: str = ""
     blocks: str = ""
     is_cap_lifted: bool = False
+    is_tile_lowered: bool = False
+    tiles: list[int | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def precision(self) -> Precision:
         return self.requests[0].precision
+
+    def plan_of(self, index: int) -> Plan:
+        """The plan with the picture's own decode tile, or the smaller one that memory was enough for."""
+        tile = self.tiles[index]
+        if self.is_tile_lowered:
+            planned = self.plan.phase(Phase.DECODE).tile
+            tile = min((tile, planned), key=lambda tile: math.inf if tile is None else tile)
+        entries = tuple(
+            replace(entry, tile=tile) if entry.phase is Phase.DECODE else entry for entry in self.plan.phases
+        )
+        return replace(self.plan, phases=entries)
 
     def demand(self, index: int | None = None) -> Demand:
         """The group in numbers: its largest picture stands for all, or the one at `index`."""

@@ -66,7 +66,11 @@ class _Choice:
 def choose_plan(demand: Demand, limits: Limits) -> Plan:
     """The fastest plan that fits. Raises BudgetTooSmall."""
     costs = Costs(demand, limits)
-    options = {phase: tuple(_options(costs, phase)) for phase in Phase}
+    tile = decode_tile(demand, limits)
+    options = {
+        phase: tuple(option for option in _options(costs, phase) if phase is not Phase.DECODE or option.tile == tile)
+        for phase in Phase
+    }
     choices = [
         choice for residents in _subsets(WEIGHTS) if (choice := _best(costs, options, frozenset(residents))) is not None
     ]
@@ -74,6 +78,19 @@ def choose_plan(demand: Demand, limits: Limits) -> Plan:
         raise _too_small(demand, limits)
     choice = min(choices, key=lambda choice: _order(costs, choice))
     return _plan(costs, choice, {phase: _reason(costs, choice, phase) for phase in Phase})
+
+
+def decode_tile(demand: Demand, limits: Limits) -> int | None:
+    """The side of the pieces to decode in: the fastest that fits the budget with nothing beside it on the device.
+
+    It changes pixels, so it may depend on the picture and the budget, never on what else is kept or drawn.
+    """
+    costs = Costs(demand, limits)
+    ways = [_make_option(costs, Phase.DECODE, Residency.STAGED, 0, 0, tile) for tile in _tiles(demand)]
+    fitting = [way for way in ways if limits.reserved(way.own_bytes) <= limits.budget_bytes]
+    if not fitting:
+        return min(ways, key=lambda way: way.own_bytes).tile
+    return min(fitting, key=lambda way: (costs.unit_seconds(Phase.DECODE, way.tile).value, way.own_bytes)).tile
 
 
 def smallest_budget(demand: Demand, limits: Limits) -> int:

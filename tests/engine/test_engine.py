@@ -448,3 +448,25 @@ def test_embeddings_on_disk_stay_below_their_size(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5 * one.nbytes
     assert files.get(key("19")) is not None
     assert files.get(key("0")) is None
+
+
+def test_the_decode_tile_of_a_picture_does_not_depend_on_its_neighbours(
+    hub: Hub, weights_dir: Path, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a larger picture a smaller one is decoded as it is alone."""
+    small = make_requests(toys["sigma-512"], steps=2, width=320, height=768)
+    large = make_requests(toys["sigma-512"], steps=2, width=512, height=512, seed=8)
+    assert small[0].bin_width * small[0].bin_height != large[0].bin_width * large[0].bin_height
+    compared = 0
+    for more in range(0, 60 * 2**20, 12 * 2**20):
+        tiles = []
+        for requests in (small, large + small, small + large):
+            engine = open_engine(hub, weights_dir)
+            with monkeypatch.context() as patched:
+                use_memory(patched, least_memory(engine, small + large) + more)
+                group = engine._open_group(requests)
+                tiles.append(group.plan_of(requests.index(small[0])).phase(Phase.DECODE).tile)
+            engine.close()
+        assert len(set(tiles)) == 1
+        compared += tiles[0] is not None
+    assert compared
