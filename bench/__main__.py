@@ -49,7 +49,11 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
         importlib.import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:])
         return
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the app on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the app on this machine.",
+        epilog=f"Other things to measure: python -m bench {' | '.join(COMMANDS)} (each has --help).",
+    )
     parser.add_argument("--json", type=Path, help="write the results to this file as well")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pixart-ui-bench-"))

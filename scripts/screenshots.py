@@ -57,7 +57,9 @@ def with_page(
         make(page, prompt)
         shown_job(page, JobState.DONE)
         page.locator("#stage img.final").wait_for()
+    page.locator("#estimate .sum").wait_for()  # known once the engine has started
     page.get_by_label("Prompt", exact=True).blur()
+    page.mouse.move(0, 0)  # away from the button, which looks pressed under it
     page.wait_for_timeout(500)
     page.screenshot(path=target, animations="disabled")
     page.context.close()

@@ -121,12 +121,10 @@ class Question:
 
 
 def _known_device(settings: Settings) -> tuple[str | None, Calibration]:
-    """The one device that was measured here; none where there are several, as this command may not ask which it is."""
+    """The one GPU that was measured here; none where there are several, as this command may not ask which it is."""
     devices = Table.load(settings.calibration_path).devices
-    if len(devices) != 1:
-        return None, Calibration()
-    ((key, calibration),) = devices.items()
-    return key, calibration
+    gpus = [(key, found) for key, found in devices.items() if not key.startswith("CPU")]
+    return gpus[0] if len(gpus) == 1 else (None, Calibration())
 
 
 def _print_plan(question: Question, plan: Plan, device: str | None) -> None:
@@ -165,7 +163,8 @@ def _print_table(question: Question, limits: Limits, about: Mapping[str, Any], *
         else:
             print(f"{show_bytes(budget):>8}  {found}")
     device = about["device"]
-    print(f"\n{_certainty(next((found for found in plans if isinstance(found, Plan)), None), device).capitalize()}.")
+    certainty = _certainty(next((found for found in plans if isinstance(found, Plan)), None), device)
+    print(f"\n{certainty[:1].upper()}{certainty[1:]}.")
 
 
 def _plan_or_reason(demand: Demand, limits: Limits) -> Plan | str:

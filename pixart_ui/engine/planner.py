@@ -391,7 +391,7 @@ def _reason(costs: Costs, choice: _Choice, phase: Phase) -> str:
     if option.tile is not None:
         whole = _make_option(costs, phase, option.residency, 0, 0, None)
         need = _full_peak(costs, _Choice({**choice.options, phase: whole}), phase)
-        words += "; in pieces" + _since("the whole picture at once", need, costs.limits, "that is faster")
+        words += "; pieces" + _since("the whole picture at once", need, costs.limits, "that is faster")
     return words
 
 
