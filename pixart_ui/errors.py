@@ -9,6 +9,7 @@
     │   └── BudgetTooSmall    no plan fits the memory that may be used (exit code 2)
     ├── DiskFullError         the disk does not hold the result
     ├── JournalError          the journal cannot be opened, read or written
+    │   └── JournalUnusable   its file is not for this app to use (exit code 2)
     ├── WorkerError           the worker could not start or keep running
     └── Cancelled             somebody cancelled the job; not a failure
 
@@ -71,6 +72,12 @@ class DiskFullError(PixArtError):
 
 class JournalError(PixArtError):
     """The journal cannot be opened, read or written."""
+
+
+class JournalUnusable(JournalError):
+    """Its file is damaged, read-only, newer or another program's: mended there, or by choosing another folder."""
+
+    exit_code = 2
 
 
 class WorkerError(PixArtError):

@@ -17,8 +17,9 @@ from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.hub import Hub
-from pixart_ui.jobs.job import Job
+from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.submissions import NO_CAPS
 from pixart_ui.prediction import Prediction
 from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm, resolve
@@ -101,6 +102,25 @@ class Services:
         for request in requests:
             confirm(request, self.catalog.get(request.checkpoint))
         return self.journal.submit(requests, owner, is_urgent=True)
+
+    def enqueue(
+        self, requests: Sequence[GenerationRequest], owner: str = LOCAL_OWNER, *, caps: Caps = NO_CAPS
+    ) -> tuple[Job, ...]:
+        """Put the pictures of several requests at the end of the queue, all or none. Raises InputError.
+
+        A request without a seed gets a random one of its own.
+        """
+        return self.journal.submit_many([self.resolve(request) for request in requests], owner, caps=caps)
+
+    def edit(self, job_id: int, request: GenerationRequest) -> Job:
+        """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""
+        if request.num_images != 1:
+            raise InputError(
+                f"{request.num_images} images were asked for, but a job is one: set 1, or add the others as new jobs.",
+                "num_images",
+            )
+        (resolved,) = self.resolve(request)
+        return self.journal.edit(job_id, resolved)
 
     def image_path(self, job: Job) -> Path | None:
         """The picture of a finished job, where it still is on disk."""

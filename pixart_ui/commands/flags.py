@@ -3,6 +3,57 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+
+from pixart_ui.request import GenerationRequest, parse_size
+
+# Flags that make up a request, by the request's field. Their values stay text: the request validates them.
+REQUEST_FLAGS: Mapping[str, tuple[str, str, str]] = {
+    "checkpoint": ("--checkpoint", "NAME|FOLDER", "which checkpoint (default: the best one on this disk)"),
+    "precision": ("--precision", "NAME", "of the text encoder: fp16, bf16, int8, nf4 or fp4"),
+    "transformer_precision": (
+        "--transformer-precision",
+        "NAME",
+        "of the transformer: fp16, bf16, fp8, int8 or nf4 (default: bf16 beside a bf16 text encoder, else fp16)",
+    ),
+    "numerics": ("--numerics", "NAME", "exact or fast"),
+    "seed": ("--seed", "N", "of the first picture (default: random)"),
+    "steps": ("--steps", "N", "denoising steps"),
+    "size": ("--size", "WxH", "in pixels, for example 256x256"),
+    "guidance_scale": ("--guidance", "X", "how closely to follow the prompt, for example 4.5"),
+    "scheduler": ("--scheduler", "NAME", "the sampler"),
+    "negative_prompt": ("--negative", "TEXT", "what the picture should not show"),
+    "style": ("--style", "NAME", "a style from presets/"),
+    "num_images": ("--num-images", "N", "pictures, with seeds N, N+1, …"),
+}
+COMPILE_FLAG = "--compile"
+COMPILE_HELP = (
+    "compile the transformer's blocks: the first picture takes about 10 s longer, later ones an eighth less; "
+    "needs a C++ compiler, and a GPU of compute capability 7.0 or newer (default: not)"
+)
+
+
+def add_request_flags(parser: argparse.ArgumentParser) -> None:
+    """Everything of a request but its prompt; `asked` reads them."""
+    for field, (flag, metavar, text) in REQUEST_FLAGS.items():
+        parser.add_argument(flag, dest=field, metavar=metavar, help=text)
+    parser.add_argument(COMPILE_FLAG, dest="compile_blocks", action="store_true", help=COMPILE_HELP)
+
+
+def asked(args: argparse.Namespace, prompt: str) -> GenerationRequest:
+    """The request for a prompt with the settings given beside it. Raises InputError."""
+    values = {field: value for field in REQUEST_FLAGS if (value := getattr(args, field)) is not None}
+    if "size" in values:
+        values["width"], values["height"] = parse_size(values.pop("size"))
+    if args.compile_blocks:
+        values["compile_blocks"] = True
+    return GenerationRequest.parse({"prompt": prompt, **values})
+
+
+def given_request_flags(args: argparse.Namespace) -> list[str]:
+    """Which of them stand on the command line."""
+    given = [flag for field, (flag, _, _) in REQUEST_FLAGS.items() if getattr(args, field) is not None]
+    return [*given, COMPILE_FLAG] if args.compile_blocks else given
 
 
 def add_device_flags(parser: argparse.ArgumentParser, *, whose: str = "") -> None:

@@ -16,20 +16,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from pixart_ui import prediction
 from pixart_ui.byte_size import show_bytes
-from pixart_ui.commands.flags import add_device_flags
+from pixart_ui.commands.flags import add_device_flags, add_request_flags, asked, given_request_flags
 from pixart_ui.errors import DiskFullError, InputError
 from pixart_ui.events import Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
 from pixart_ui.jobs.lock import DeviceTaken
 from pixart_ui.jobs.worker import LOG_FORMAT, new_name, open_worker
-from pixart_ui.request import GenerationRequest, ResolvedRequest, parse_size
+from pixart_ui.request import GenerationRequest, ResolvedRequest
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 
@@ -37,30 +37,6 @@ POLL_SECONDS = 0.1
 # How often, and for how long, to try a device whose worker is not to be seen in our journal.
 RETRY_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
-# Flags that make up a request, by the request's field. Their values stay text: the request validates them.
-REQUEST_FLAGS: Mapping[str, tuple[str, str, str]] = {
-    "checkpoint": ("--checkpoint", "NAME|FOLDER", "which checkpoint (default: the best one on this disk)"),
-    "precision": ("--precision", "NAME", "of the text encoder: fp16, bf16, int8, nf4 or fp4"),
-    "transformer_precision": (
-        "--transformer-precision",
-        "NAME",
-        "of the transformer: fp16, bf16, fp8, int8 or nf4 (default: bf16 beside a bf16 text encoder, else fp16)",
-    ),
-    "numerics": ("--numerics", "NAME", "exact or fast"),
-    "seed": ("--seed", "N", "of the first picture (default: random)"),
-    "steps": ("--steps", "N", "denoising steps"),
-    "size": ("--size", "WxH", "in pixels, for example 256x256"),
-    "guidance_scale": ("--guidance", "X", "how closely to follow the prompt, for example 4.5"),
-    "scheduler": ("--scheduler", "NAME", "the sampler"),
-    "negative_prompt": ("--negative", "TEXT", "what the picture should not show"),
-    "style": ("--style", "NAME", "a style from presets/"),
-    "num_images": ("--num-images", "N", "pictures, with seeds N, N+1, …"),
-}
-COMPILE_FLAG = "--compile"
-COMPILE_HELP = (
-    "compile the transformer's blocks: the first picture takes about 10 s longer, later ones an eighth less; "
-    "needs a C++ compiler, and a GPU of compute capability 7.0 or newer (default: not)"
-)
 
 
 def add_parser(
@@ -68,9 +44,7 @@ def add_parser(
 ) -> None:
     parser = subparsers.add_parser("generate", parents=parents, help="make pictures", description=__doc__)
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the picture should show")
-    for field, (flag, metavar, text) in REQUEST_FLAGS.items():
-        parser.add_argument(flag, dest=field, metavar=metavar, help=text)
-    parser.add_argument(COMPILE_FLAG, dest="compile_blocks", action="store_true", help=COMPILE_HELP)
+    add_request_flags(parser)
     parser.add_argument(
         "--from", dest="source", metavar="FILE.png", help="make this picture again, from the settings in it"
     )
@@ -83,13 +57,13 @@ def add_parser(
 def run(settings: Settings, args: argparse.Namespace) -> int:
     source = Path(args.source) if args.source is not None else None
     recorded = images.read_facts(source) if source is not None else None
-    asked = _asked(args) if source is None else None
+    wanted = _asked(args) if source is None else None
     target = Target.parse(args.out)
     services = Services.open(settings)
     _log_aside(settings)
     _check_device(settings, services.journal.workers())
     _check_budget(settings, services.journal.workers())
-    requests = services.resolve(asked) if asked is not None else _again(services, source, args)
+    requests = services.resolve(wanted) if wanted is not None else _again(services, source, args)
     target.check()
     jobs = services.submit_resolved(requests)
     jobs = _follow(services, jobs, Progress(sys.stderr, jobs))
@@ -114,19 +88,13 @@ def _log_aside(settings: Settings) -> None:
 def _asked(args: argparse.Namespace) -> GenerationRequest:
     if args.prompt is None:
         raise InputError("The prompt is missing, there must be one: write it in quotes, or use --from FILE.png.")
-    values = {field: value for field in REQUEST_FLAGS if (value := getattr(args, field)) is not None}
-    if "size" in values:
-        values["width"], values["height"] = parse_size(values.pop("size"))
-    if args.compile_blocks:
-        values["compile_blocks"] = True
-    return GenerationRequest.parse({"prompt": args.prompt, **values})
+    return asked(args, args.prompt)
 
 
 def _again(services: Services, source: Path | None, args: argparse.Namespace) -> tuple[ResolvedRequest, ...]:
     """The request in the picture, unchanged. Raises InputError, or CheckpointError if its weights are not here."""
     given = ["PROMPT"] if args.prompt is not None else []
-    given += [flag for field, (flag, _, _) in REQUEST_FLAGS.items() if getattr(args, field) is not None]
-    given += [COMPILE_FLAG] if args.compile_blocks else []
+    given += given_request_flags(args)
     if given:
         raise InputError(f"{given[0]} cannot go with --from, which makes the picture as it was: leave one of them out.")
     assert source is not None
@@ -254,14 +222,27 @@ def _follow(services: Services, jobs: Sequence[Job], progress: Progress) -> tupl
             while not all(job.state.is_end for job in jobs):
                 own.start_if_needed()
                 time.sleep(POLL_SECONDS)
-                jobs = services.journal.jobs(batch=jobs[0].batch, newest_first=False)
-                progress.show(jobs)
+                jobs = _present(services, jobs)
+                progress.show(jobs, pause=services.journal.pause_reason())
     except BaseException:
         services.journal.cancel(ids)
         raise
     finally:
         own.stop()
     return tuple(jobs)
+
+
+def _present(services: Services, jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """The jobs as they are now. Somebody may clear those that ended, between two looks even before we saw the end."""
+    now = {job.id: job for job in services.journal.jobs(batch=jobs[0].batch)}
+    return tuple(now.get(job.id, job if job.state.is_end else _removed(services, job)) for job in jobs)
+
+
+def _removed(services: Services, job: Job) -> Job:
+    message = (
+        f"Job {job.id} was cleared from the list: its picture, if there is one, is in {services.settings.images_dir}."
+    )
+    return replace(job, state=JobState.FAILED, error=message)
 
 
 class OwnWorker:
@@ -328,16 +309,18 @@ class Progress:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
-    def show(self, jobs: Sequence[Job]) -> None:
-        line = self._line(jobs)
+    def show(self, jobs: Sequence[Job], *, pause: str | None = None) -> None:
+        line = self._line(jobs, pause)
         if line == self._last:
             return
         self._last = line
         self._stream.write(f"\r\x1b[K{line}" if self._is_live else f"{line}\n")
         self._stream.flush()
 
-    def _line(self, jobs: Sequence[Job]) -> str:
+    def _line(self, jobs: Sequence[Job], pause: str | None) -> str:
         active = next((job for job in jobs if job.phase is not None), None)
+        if active is None and pause is not None and any(job.state is JobState.QUEUED for job in jobs):
+            return f"the queue is paused ({pause}): waiting for `queue resume`"
         if active is None:
             return self._last if any(job.state is not JobState.QUEUED for job in jobs) else "waiting for the worker"
         place = f"{jobs.index(active) + 1}/{self._num_jobs} " if self._num_jobs > 1 else ""

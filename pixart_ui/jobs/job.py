@@ -53,6 +53,35 @@ class Job:
 
 
 @dataclass(frozen=True)
+class QueuePage:
+    """Some of the jobs that match a filter. `total` is how many match; `places` is where those that wait stand.
+
+    The places are counted in the whole queue, from 1, in the order in which owners take turns.
+    """
+
+    jobs: tuple[Job, ...]
+    places: Mapping[int, int]
+    total: int
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many jobs may wait or run at a time, for one owner and in all; None is without end."""
+
+    of_owner: int | None = None
+    in_total: int | None = None
+
+
+class Move(StrEnum):
+    """Where a waiting job goes among the waiting jobs of its owner."""
+
+    FIRST = "first"
+    UP = "up"
+    DOWN = "down"
+    LAST = "last"
+
+
+@dataclass(frozen=True)
 class WorkerStatus:
     """A worker as it last reported. `info` is what the System line shows: device name, memory, state in words."""
 

@@ -73,4 +73,17 @@ MIGRATIONS: tuple[Migration, ...] = (
             "INSERT INTO queue (id, revision) VALUES (1, 1)",
         ),
     ),
+    Migration(
+        "0002 pause, owners' turns and what jobs gained",
+        (
+            # The queue is paused while there is a reason.
+            "ALTER TABLE queue ADD COLUMN pause_reason TEXT",
+            # How far a job ever was when a worker died over it, as one number; NULL before the first time.
+            "ALTER TABLE jobs ADD COLUMN gained INTEGER",
+            # Owners take turns: the one with the lowest number was served the longest ago.
+            "CREATE TABLE owners (name TEXT PRIMARY KEY, turn INTEGER NOT NULL DEFAULT 0) STRICT",
+            "INSERT INTO owners (name) SELECT DISTINCT owner FROM jobs",
+            "CREATE INDEX jobs_by_owner ON jobs (owner, state, position, id)",
+        ),
+    ),
 )

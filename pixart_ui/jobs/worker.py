@@ -6,6 +6,7 @@ It knows the journal, the engine's events and where pictures go; nothing of page
 - a picture is on the disk under its name before its job is `done`; pictures are written in a thread, in their order,
   while the next ones are made, and a group ends only when all of its are;
 - whatever one job does to the engine, the jobs beside it go on;
+- a pause or an urgent job waits for one picture at most, not for a group;
 - when it leaves, its unfinished jobs are back in the queue.
 
 torch is imported when a device is opened, not before: the command line uses this module without it.
@@ -86,8 +87,10 @@ class Worker:
         self._group_size = group_size
         self._info: dict[str, Any] = {}
 
-    def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None) -> None:
-        """Run jobs until `stop` is set or, with `only`, until those jobs have ended.
+    def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
+        """Run jobs until `stop` is set; with `only`, until those jobs have ended; draining, until none is left.
+
+        A queue that is paused is waited for, except by one that drains it.
 
         Raises JournalError or DiskFullError where nothing can be recorded, WorkerError where the device needs a new
         process.
@@ -97,12 +100,12 @@ class Worker:
         self._journal.register_worker(self.name, device=self._engine.device_id, pid=os.getpid(), info=self._info)
         try:
             with self._heartbeat():
-                self._loop(stop, only)
+                self._loop(stop, only, is_draining)
         finally:
             self._journal.give_back(self.name, is_fault=False)
             self._journal.forget_worker(self.name)
 
-    def _loop(self, stop: threading.Event, only: Sequence[int] | None) -> None:
+    def _loop(self, stop: threading.Event, only: Sequence[int] | None, is_draining: bool) -> None:
         seen_revision, looked_at = -1, 0.0
         while not stop.is_set():
             revision = self._journal.revision()
@@ -114,9 +117,14 @@ class Worker:
             if jobs:
                 self._refresh_info("working")
                 self._run_group(jobs, stop)
-            elif only is not None and all(self._journal.job(job_id).state.is_end for job_id in only):
+            elif self._is_over(only, is_draining):
                 return
             self._refresh_info("ready")
+
+    def _is_over(self, only: Sequence[int] | None, is_draining: bool) -> bool:
+        if is_draining and self._journal.pause_reason() is not None:
+            return True
+        return (is_draining or only is not None) and not self._journal.has_open(only)
 
     def _run_group(self, jobs: Sequence[Job], stop: threading.Event) -> None:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
@@ -199,10 +207,12 @@ class _GroupRun:
         self._journal = journal
         self._engine = engine
         self._jobs = jobs
+        self._worker = jobs[0].worker or ""
         self._stop = stop
         self._tell = tell
         self._open = dict(enumerate(jobs))
         self._steps = [0] * len(jobs)
+        self._begun: set[int] = set()
         self._active = 0
         self._notes: list[str] = []
         self._saves: dict[int, Future[None]] = {}
@@ -241,6 +251,7 @@ class _GroupRun:
             case PhaseFinished(index=None):
                 # Between their phases the jobs of a group only wait: nothing is held against them if the worker dies.
                 self._report_all(None)
+                self._make_way()
             case PhaseStarted(phase=phase, index=int(index)):
                 self._report(index, phase)
             case StepDone(index=index, step=step, preview=preview):
@@ -265,6 +276,7 @@ class _GroupRun:
     def _report(self, index: int, phase: Phase, preview: Image.Image | None = None) -> None:
         if index in self._open:
             self._active = index
+            self._begun.add(index)
             name = self._write_preview(self._jobs[index], preview) if preview is not None else None
             self._write_progress(index, phase, name)
 
@@ -275,11 +287,19 @@ class _GroupRun:
 
     def _keep(self, index: int, image: Image.Image, facts: Mapping[str, Any]) -> None:
         """Write the picture while the next one is made. If the worker dies now, it did not die of this job."""
+        self._begun.add(index)
         if index in self._open:
             self._write_progress(index, None, None)
         if job := self._open.get(index):
             facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
             self._saves[index] = self._saver.submit(self._save, job, image, facts)
+        self._make_way()
+
+    def _make_way(self) -> None:
+        """Between two pictures: a pause or an urgent job need not wait for the rest of the group."""
+        waiting = [job.id for index, job in self._open.items() if index not in self._begun]
+        gone = self._journal.let_go(self._worker, waiting)
+        self._open = {index: job for index, job in self._open.items() if job.id not in gone}
 
     def _save(self, job: Job, image: Image.Image, facts: Mapping[str, Any]) -> None:
         """Runs in the thread. First the file, then the row: a row that says `done` always has its picture."""

@@ -183,3 +183,47 @@ def test_ctrl_c_cancels_its_jobs(toy: Path, tmp_path: Path) -> None:
     assert journal.counts()[JobState.CANCELLED] > 0
     assert journal.workers() == ()
     journal.close()
+
+
+def test_a_paused_queue_is_waited_for_and_said_so(toy: Path, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3")
+    journal.pause("the disk is full")
+    arguments = ["generate", "a", "--checkpoint", str(toy), "--steps", "1", "--device", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pixart_ui", *arguments, "--data-dir", str(tmp_path)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "the queue is paused (the disk is full): waiting for `queue resume`\n"
+        journal.resume()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert Path(out.strip()).is_file()
+    journal.close()
+
+
+def test_jobs_that_somebody_clears_meanwhile_have_ended(toy: Path, tmp_path: Path) -> None:
+    arguments = ["generate", "a", "--checkpoint", str(toy), "--steps", "20", "--num-images", "2", "--device", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pixart_ui", *arguments, "--data-dir", str(tmp_path)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        journal = Journal(tmp_path / "journal.sqlite3")
+        while process.poll() is None:
+            journal.clear_finished()
+            time.sleep(0.005)
+        _, err = process.communicate(timeout=60)
+    journal.clear_finished()
+    assert "Traceback" not in err
+    assert process.returncode == (1 if "was cleared from the list" in err else 0)
+    assert len(list((tmp_path / "images").iterdir())) == 2, "the pictures stay"
+    assert journal.jobs() == ()
+    journal.close()

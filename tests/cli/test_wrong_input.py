@@ -198,7 +198,7 @@ sys.exit(main(["generate", "a", "--data-dir", sys.argv[1]]))
 def test_a_journal_that_is_none_is_refused(tmp_path: Path, toy: Path) -> None:
     (tmp_path / "journal.sqlite3").write_bytes(b"no database " * 500)
     ended = run("generate", "a", "--checkpoint", str(toy), "--data-dir", str(tmp_path))
-    assert ended.code == 1
+    assert ended.code == 2
     assert ended.is_one_sentence
     assert "move it away" in ended.err
 

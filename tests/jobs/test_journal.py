@@ -13,7 +13,7 @@ import pytest
 
 from pixart_ui.errors import DiskFullError, InputError, JournalError
 from pixart_ui.events import Phase
-from pixart_ui.jobs import journal as journal_module
+from pixart_ui.jobs import database
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import MAX_ATTEMPTS, Journal
 from tests.jobs.parts import request
@@ -233,6 +233,40 @@ def test_a_job_over_which_the_worker_died_three_times_fails_with_the_reason(jour
     assert failed.finished_at is not None
 
 
+def die(journal: Journal, phase: Phase, step: int) -> Job:
+    """A worker dies over the only job, that far."""
+    (job,) = claim(journal)
+    journal.progress(job, phase=phase, step=step, preview=None)
+    journal.give_back("one")
+    return journal.job(job.id)
+
+
+def test_an_attempt_that_came_further_than_the_last_does_not_count(journal: Journal) -> None:
+    journal.submit([request(0)], "local")
+    further = [(Phase.ENCODE, 0), (Phase.DENOISE, 0), (Phase.DENOISE, 2), (Phase.DENOISE, 3), (Phase.DECODE, 4)]
+    for phase, step in further:
+        assert die(journal, phase, step).state is JobState.QUEUED
+    assert die(journal, Phase.DECODE, 4).state is JobState.QUEUED, "the second that counts"
+    assert die(journal, Phase.DECODE, 4).state is JobState.FAILED
+
+
+def test_what_was_gained_once_is_not_gained_again(journal: Journal) -> None:
+    """A job that ends now here, now there, ends for good."""
+    journal.submit([request(0)], "local")
+    states = [die(journal, Phase.DENOISE, step).state for step in (3, 1, 2)]
+    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
+
+
+def test_a_polite_stop_is_no_gain(journal: Journal) -> None:
+    journal.submit([request(0)], "local")
+    die(journal, Phase.DENOISE, 1)
+    (job,) = claim(journal)
+    journal.progress(job, phase=Phase.DECODE, step=4, preview=None)
+    journal.give_back("one", is_fault=False)
+    assert die(journal, Phase.DENOISE, 1).state is JobState.QUEUED
+    assert die(journal, Phase.DENOISE, 1).state is JobState.FAILED
+
+
 @pytest.mark.parametrize("is_fault", [True, False])
 def test_waiting_in_a_group_or_a_polite_stop_is_not_held_against_a_job(journal: Journal, is_fault: bool) -> None:
     journal.submit([request(0)], "local")
@@ -319,17 +353,37 @@ def test_a_database_of_a_newer_version_is_refused(journal: Journal) -> None:
 def test_missing_migrations_are_applied_to_an_older_database(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = journal.submit([request(0)], "local")
     journal.close()
-    later = journal_module.MIGRATIONS[0].__class__("0002 stars", ("ALTER TABLE jobs ADD COLUMN stars INTEGER",))
-    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, later))
+    later = database.MIGRATIONS[0].__class__("9000 stars", ("ALTER TABLE jobs ADD COLUMN stars INTEGER",))
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, later))
     reopened = Journal(journal.path)
     assert reopened.jobs() == jobs
     with reopened._read() as db:
         assert db.execute("SELECT stars FROM jobs").fetchall()[0][0] is None
 
 
+def test_jobs_from_before_there_were_owners_turns_are_claimed(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with sqlite3.connect(path) as db:
+        for statement in database.MIGRATIONS[0].statements:
+            db.execute(statement)
+        db.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at REAL NOT NULL) STRICT")
+        db.execute("INSERT INTO migrations VALUES ('0001 jobs and workers', 0)")
+        db.execute(f"PRAGMA application_id={database.APPLICATION_ID}")
+        db.executemany(
+            "INSERT INTO jobs (batch, owner, state, position, request, group_key, created_at) "
+            "VALUES ('b', ?, 'queued', ?, ?, 'k', 0)",
+            [("a", 1, request(1).model_dump_json()), ("b", 2, request(2).model_dump_json())],
+        )
+    db.close()
+    journal = Journal(path)
+    assert [job.request.seed for job in claim(journal)] == [1, 2]
+    assert journal.pause_reason() is None
+    journal.close()
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = journal_module.MIGRATIONS[0].__class__("0002 bad", ("CREATE TABLE half (id INTEGER)", "NOT SQL"))
-    monkeypatch.setattr(journal_module, "MIGRATIONS", (*journal_module.MIGRATIONS, broken))
+    broken = database.MIGRATIONS[0].__class__("9000 bad", ("CREATE TABLE half (id INTEGER)", "NOT SQL"))
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, broken))
     with pytest.raises(JournalError):
         Journal(journal.path)
     with journal._read() as db:
@@ -357,7 +411,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_locked_journal_is_one_sentence_and_readable_meanwhile(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     impatient = Journal(journal.path)
     other = sqlite3.connect(journal.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -234,3 +234,89 @@ def test_no_file_outside_the_data_folder(settings: Settings, journal: Journal, t
     assert job.image is not None
     assert Path(job.image).name == job.image
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+# Pause, urgent jobs, and a queue that is run to its end
+
+
+def test_a_pause_waits_for_one_picture_and_the_rest_of_the_group_goes_back(
+    settings: Settings, journal: Journal
+) -> None:
+    stop = threading.Event()
+    jobs = journal.submit([request(seed) for seed in range(4)], "local")
+
+    def pause(index: int, step: int) -> None:
+        if step == 2 and not journal.counts()[JobState.DONE]:
+            journal.pause("enough")
+
+    engine = PlainEngine(pause)
+    thread = threading.Thread(target=Worker(settings, journal, engine, name="one").serve, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: journal.job(jobs[0].id).state is JobState.DONE, "the one that was begun is made")
+        wait_until(lambda: journal.counts()[JobState.QUEUED] == 3, "the others are back")
+        time.sleep(0.3)
+        assert [journal.job(job.id).state for job in jobs] == [JobState.DONE, *[JobState.QUEUED] * 3]
+        assert engine.groups == [[0, 1, 2, 3]], "none was begun again"
+        journal.resume()
+        wait_until(lambda: journal.counts()[JobState.DONE] == 4, "all are made", seconds=5)
+    finally:
+        stop.set()
+        thread.join()
+    assert engine.groups == [[0, 1, 2, 3], [1, 2, 3]]
+    assert [journal.job(job.id).attempt for job in jobs] == [1, 2, 2, 2]
+
+
+def test_an_urgent_job_waits_for_one_picture_not_for_the_group(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(seed) for seed in range(4)], "local")
+    urgent: list[Job] = []
+
+    def order_one(index: int, step: int) -> None:
+        if not urgent:
+            urgent.extend(journal.submit([request(100)], "local", is_urgent=True))
+
+    engine = PlainEngine(order_one)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    assert [job.request.seed for job in journal.ended_by("one")] == [0, 100, 1, 2, 3]
+    assert engine.groups == [[0, 1, 2, 3], [100, 1, 2, 3]]
+    assert {journal.job(job.id).state for job in jobs} == {JobState.DONE}
+
+
+def test_a_job_for_the_end_of_the_queue_interrupts_nothing(settings: Settings, journal: Journal) -> None:
+    journal.submit([request(seed) for seed in range(3)], "local")
+    later: list[Job] = []
+
+    def add_one(index: int, step: int) -> None:
+        if not later:
+            later.extend(journal.submit([request(9)], "local"))
+
+    engine = PlainEngine(add_one)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    assert engine.groups == [[0, 1, 2], [9]], "it joins the next group"
+
+
+def test_a_worker_that_drains_ends_when_nothing_is_left(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(0), request(1, precision="nf4")], "local")
+    Worker(settings, journal, PlainEngine(), name="one").serve(threading.Event(), is_draining=True)
+    assert [journal.job(job.id).state for job in jobs] == [JobState.DONE] * 2
+    assert journal.workers() == ()
+
+
+def test_a_worker_that_drains_does_not_wait_for_a_pause_to_end(settings: Settings, journal: Journal) -> None:
+    journal.submit([request(0)], "local")
+    journal.pause("a")
+    Worker(settings, journal, PlainEngine(), name="one").serve(threading.Event(), is_draining=True)
+    assert journal.counts()[JobState.QUEUED] == 1
+
+
+def test_jobs_that_were_cleared_have_ended(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(0), request(1)], "local")
+
+    def clear(index: int, step: int) -> None:
+        if (index, step) == (1, 1):
+            wait_until(lambda: journal.job(jobs[0].id).state.is_end, "the first is written")
+            journal.clear_finished()
+
+    only = [job.id for job in jobs]
+    Worker(settings, journal, PlainEngine(clear), name="one").serve(threading.Event(), only=only)
+    assert [(job.request.seed, job.state) for job in journal.jobs()] == [(1, JobState.DONE)]

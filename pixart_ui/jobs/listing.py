@@ -1,0 +1,158 @@
+"""What everybody sees of the journal: jobs one by one and page by page, totals, workers, the pause. Writes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pixart_ui.errors import InputError
+from pixart_ui.jobs.database import Database
+from pixart_ui.jobs.job import Job, JobState, QueuePage, WorkerStatus
+from pixart_ui.jobs.rows import job_of, worker_of
+from pixart_ui.jobs.turns import waiting_in_order
+
+
+class Listing(Database):
+    """The reading half of the journal."""
+
+    def revision(self) -> int:
+        """A number that grows with every visible change of a job or a worker."""
+        with self._read() as db:
+            return int(db.execute("SELECT revision FROM queue").fetchone()[0])
+
+    def pause_reason(self) -> str | None:
+        """Why the queue is paused; None where it is not."""
+        with self._read() as db:
+            reason: str | None = db.execute("SELECT pause_reason FROM queue").fetchone()[0]
+        return reason
+
+    def job(self, job_id: int) -> Job:
+        """Raises InputError where there is no such job."""
+        with self._read() as db:
+            row = db.execute("SELECT * FROM jobs WHERE id=?", (job_id,)).fetchone()
+        if row is None:
+            raise unknown_job(job_id)
+        return job_of(row)
+
+    def jobs(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        batch: str | None = None,
+        owner: str | None = None,
+        ids: Sequence[int] | None = None,
+        limit: int | None = None,
+        newest_first: bool = True,
+    ) -> tuple[Job, ...]:
+        """The jobs that match everything given: newest first, or in the order of their positions."""
+        condition, values = _matching(states=states, batch=batch, owner=owner, ids=ids)
+        order = "id DESC" if newest_first else "position, id"
+        with self._read() as db:
+            rows = db.execute(
+                f"SELECT * FROM jobs WHERE {condition} ORDER BY {order} LIMIT :limit",
+                values | {"limit": -1 if limit is None else limit},
+            ).fetchall()
+        return tuple(job_of(row) for row in rows)
+
+    def page(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        text: str | None = None,
+        owner: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> QueuePage:
+        """A page of the list: what runs, then what waits in its order, then what ended, the latest first.
+
+        `text` must be in the prompt, in capitals or not. All is read at one moment.
+        """
+        condition, values = _matching(states=states, owner=owner, text=text)
+        with self._moment() as db:
+            waiting = waiting_in_order(db)
+            matching = _ids_in_order(db, condition, values, waiting)
+            shown = matching[offset:] if limit is None else matching[offset : offset + limit]
+            query = "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+            rows = {row["id"]: job_of(row) for row in db.execute(query, (json.dumps(shown),))}
+        places = {id_: place for place, id_ in enumerate(waiting, start=1) if id_ in rows}
+        return QueuePage(tuple(rows[id_] for id_ in shown), places, len(matching))
+
+    def places(self) -> Mapping[int, int]:
+        """Where each waiting job stands, from 1, in the order in which owners take turns."""
+        with self._read() as db:
+            return {id_: place for place, id_ in enumerate(waiting_in_order(db), start=1)}
+
+    def counts(self, *, owner: str | None = None) -> Mapping[JobState, int]:
+        """How many jobs are in each state."""
+        condition, values = _matching(owner=owner)
+        with self._read() as db:
+            rows = db.execute(f"SELECT state, count(*) FROM jobs WHERE {condition} GROUP BY state", values).fetchall()
+        found = dict(rows)
+        return {state: found.get(state, 0) for state in JobState}
+
+    def has_open(self, job_ids: Sequence[int] | None = None) -> bool:
+        """Whether any job, or any of those, waits or runs; one that was removed had ended."""
+        condition, values = _matching(states=[JobState.QUEUED, JobState.RUNNING], ids=job_ids)
+        with self._read() as db:
+            return bool(db.execute(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {condition})", values).fetchone()[0])
+
+    def ended_by(self, worker: str, *, since: float = 0.0) -> tuple[Job, ...]:
+        """The jobs that ended under that worker after the moment `since`, in the order in which they did."""
+        with self._read() as db:
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE worker=? AND state IN ('done', 'failed', 'cancelled') AND finished_at > ? "
+                "ORDER BY finished_at, id",
+                (worker, since),
+            ).fetchall()
+        return tuple(job_of(row) for row in rows)
+
+    def workers(self, *, alive_within: float = 10.0) -> tuple[WorkerStatus, ...]:
+        """The workers that reported within the last `alive_within` seconds."""
+        since = time.time() - alive_within if math.isfinite(alive_within) else 0.0
+        with self._read() as db:
+            rows = db.execute("SELECT * FROM workers WHERE heartbeat_at >= ? ORDER BY started_at", (since,)).fetchall()
+        return tuple(worker_of(row) for row in rows)
+
+
+def unknown_job(job_id: int) -> InputError:
+    return InputError(f"Job {job_id} is unknown, it may have been removed: choose one from the list.")
+
+
+def _ids_in_order(
+    db: sqlite3.Connection, condition: str, values: Mapping[str, Any], waiting: Sequence[int]
+) -> list[int]:
+    """The jobs that meet the condition: those that run, those of `waiting` in its order, the latest that ended."""
+    found: dict[str, list[int]] = {}
+    query = f"SELECT id, state FROM jobs WHERE {condition} ORDER BY finished_at DESC, position, id"
+    for id_, state in db.execute(query, values):
+        found.setdefault(state if state in ("running", "queued") else "ended", []).append(id_)
+    queued = set(found.get("queued", ()))
+    return [*found.get("running", ()), *(id_ for id_ in waiting if id_ in queued), *found.get("ended", ())]
+
+
+def _matching(
+    *,
+    states: Iterable[JobState] | None = None,
+    batch: str | None = None,
+    owner: str | None = None,
+    text: str | None = None,
+    ids: Sequence[int] | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """The condition that a row meets all that is given, and its values."""
+    given: dict[str, tuple[str, Any]] = {
+        "states": (
+            "state IN (SELECT value FROM json_each(:states))",
+            None if states is None else json.dumps([*states]),
+        ),
+        "batch": ("batch=:batch", batch),
+        "owner": ("owner=:owner", owner),
+        "text": ("instr(folded(json_extract(request, '$.prompt')), :text)", None if text is None else text.casefold()),
+        "ids": ("jobs.id IN (SELECT value FROM json_each(:ids))", None if ids is None else json.dumps([*ids])),
+    }
+    asked = {name: (condition, value) for name, (condition, value) in given.items() if value is not None}
+    conditions = [condition for condition, _ in asked.values()]
+    return " AND ".join(["true", *conditions]), {name: value for name, (_, value) in asked.items()}

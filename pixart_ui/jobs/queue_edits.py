@@ -1,0 +1,189 @@
+"""What people do to jobs that are in the journal already, and to the queue as a whole.
+
+Each verb is one transaction that looks at the jobs' states and changes them under the same write lock, so that neither
+a worker nor a second browser comes between. A verb does what it was asked for all the jobs named, or refuses with a
+sentence and does nothing; those without names take what they find.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+
+from pixart_ui.errors import InputError
+from pixart_ui.jobs.database import Database
+from pixart_ui.jobs.job import Caps, Job, JobState, Move
+from pixart_ui.jobs.rows import group_key, job_of
+from pixart_ui.jobs.submissions import NO_CAPS, check_caps, first_position, last_position, named_rows
+from pixart_ui.request import ResolvedRequest
+
+OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
+UNSUCCESSFUL = frozenset({JobState.FAILED, JobState.CANCELLED})
+PAUSED_BY_HAND = "somebody paused it"
+
+
+class QueueEdits(Database):
+    """What changes jobs on behalf of people."""
+
+    # The queue as a whole
+
+    def pause(self, reason: str = PAUSED_BY_HAND) -> bool:
+        """Let no job start until `resume`; those that run go on. False: it was paused for this reason already."""
+        with self._change(is_durable=True) as db:
+            cursor = db.execute(
+                "UPDATE queue SET pause_reason=:reason WHERE pause_reason IS NOT :reason", {"reason": reason}
+            )
+            return cursor.rowcount == 1
+
+    def resume(self) -> bool:
+        """Let jobs start again. False: the queue was not paused."""
+        with self._change(is_durable=True) as db:
+            cursor = db.execute("UPDATE queue SET pause_reason=NULL WHERE pause_reason IS NOT NULL")
+            return cursor.rowcount == 1
+
+    def clear_finished(self, *, owner: str | None = None) -> int:
+        """Remove the jobs that have ended from the list; their pictures stay. Returns how many there were."""
+        with self._change(is_durable=True) as db:
+            return db.execute(
+                "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled') AND (:owner IS NULL OR owner=:owner)",
+                {"owner": owner},
+            ).rowcount
+
+    # Ending and beginning anew
+
+    def cancel(self, job_ids: Sequence[int], *, is_strict: bool = False) -> tuple[int, ...]:
+        """Cancel queued jobs at once and ask the workers of running ones; returns those for which this is news.
+
+        Jobs that ended or were removed stay as they are; `is_strict` refuses them instead, with InputError.
+        """
+        with self._change(is_durable=True) as db:
+            if is_strict:
+                _require(named_rows(db, job_ids), OPEN, "only waiting and running jobs can be cancelled: leave it out")
+            return _cancel(db, job_ids)
+
+    def cancel_all(self, *, owner: str | None = None) -> tuple[int, ...]:
+        """Cancel everything that waits or runs, of one owner or of all."""
+        with self._change(is_durable=True) as db:
+            return _cancel(db, _ids_in(db, OPEN, owner))
+
+    def retry(self, job_ids: Sequence[int], *, at_end: bool = False, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+        """Queue failed and cancelled jobs again, each at its old place or all at the end, with a clean record.
+
+        Raises InputError where one is in another state or unknown, or where `caps` leave no room.
+        """
+        with self._change(is_durable=True) as db:
+            rows = named_rows(db, job_ids)
+            _require(rows, UNSUCCESSFUL, "only failed and cancelled jobs can be tried again: duplicate it instead")
+            check_caps(db, Counter(row["owner"] for row in rows), caps)
+            return _retry(db, [row["id"] for row in rows], at_end=at_end)
+
+    def retry_failed(self, *, owner: str | None = None, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+        """The same for every failed job, of one owner or of all."""
+        with self._change(is_durable=True) as db:
+            rows = named_rows(db, _ids_in(db, [JobState.FAILED], owner))
+            check_caps(db, Counter(row["owner"] for row in rows), caps)
+            return _retry(db, [row["id"] for row in rows], at_end=False)
+
+    # While they wait
+
+    def edit(self, job_id: int, request: ResolvedRequest) -> Job:
+        """Give a queued job another request; its place stays. Raises InputError once it runs or has ended."""
+        with self._change(is_durable=True) as db:
+            rows = named_rows(db, [job_id])
+            _require(rows, [JobState.QUEUED], "only a waiting job can be changed: duplicate it and change the copy")
+            row = db.execute(
+                "UPDATE jobs SET request=?, group_key=?, strikes=0, gained=NULL WHERE id=? AND state='queued' "
+                "RETURNING *",
+                (request.model_dump_json(), group_key(request), job_id),
+            ).fetchone()
+        return job_of(row)
+
+    def move(self, job_ids: Sequence[int], where: Move) -> None:
+        """Move queued jobs among those of their owner; several keep their order among themselves.
+
+        Raises InputError where one runs, has ended or is unknown.
+        """
+        with self._change(is_durable=True) as db:
+            rows = named_rows(db, job_ids)
+            _require(rows, [JobState.QUEUED], "only waiting jobs can be moved: leave it out")
+            chosen = [row["id"] for row in rows]
+            if where is Move.FIRST:
+                _put(db, chosen, first_position(db, len(chosen)))
+            elif where is Move.LAST:
+                _put(db, chosen, last_position(db))
+            else:
+                for owner in {row["owner"] for row in rows}:
+                    _shift(db, owner, frozenset(chosen), is_up=where is Move.UP)
+
+
+def shifted(order: Sequence[int], chosen: Collection[int], *, is_up: bool) -> list[int]:
+    """`order` with each of the chosen one place nearer to the front, or to the end; at the edge they gather.
+
+    >>> shifted([1, 2, 3, 4], {1, 3}, is_up=True)
+    [1, 3, 2, 4]
+    """
+    result = list(order) if is_up else list(reversed(order))
+    for index in range(1, len(result)):
+        if result[index] in chosen and result[index - 1] not in chosen:
+            result[index - 1], result[index] = result[index], result[index - 1]
+    return result if is_up else result[::-1]
+
+
+def _require(rows: Iterable[sqlite3.Row], states: Collection[JobState], rule_and_remedy: str) -> None:
+    for row in rows:
+        if row["state"] not in states:
+            raise InputError(f"Job {row['id']} is {row['state']}, {rule_and_remedy}.")
+
+
+def _ids_in(db: sqlite3.Connection, states: Iterable[JobState], owner: str | None) -> list[int]:
+    rows = db.execute(
+        "SELECT id FROM jobs "
+        "WHERE state IN (SELECT value FROM json_each(:states)) AND (:owner IS NULL OR owner=:owner)",
+        {"states": json.dumps([*states]), "owner": owner},
+    )
+    return [row["id"] for row in rows]
+
+
+def _cancel(db: sqlite3.Connection, job_ids: Sequence[int]) -> tuple[int, ...]:
+    ids = json.dumps([*job_ids])
+    ended = db.execute(
+        "UPDATE jobs SET state='cancelled', finished_at=? "
+        "WHERE state='queued' AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+        (time.time(), ids),
+    ).fetchall()
+    asked = db.execute(
+        "UPDATE jobs SET is_cancel_requested=1 WHERE state='running' AND is_cancel_requested=0 "
+        "AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+        (ids,),
+    ).fetchall()
+    return tuple(sorted(row["id"] for row in (*ended, *asked)))
+
+
+def _retry(db: sqlite3.Connection, job_ids: Sequence[int], *, at_end: bool) -> tuple[Job, ...]:
+    """The attempt is not set back: whoever held an older one must go on finding that it is not theirs."""
+    db.execute(
+        "UPDATE jobs SET state='queued', error=NULL, finished_at=NULL, started_at=NULL, worker=NULL, step=0, "
+        "is_cancel_requested=0, strikes=0, gained=NULL "
+        "WHERE state IN ('failed', 'cancelled') AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps([*job_ids]),),
+    )
+    if at_end:
+        _put(db, job_ids, last_position(db))
+    return tuple(job_of(row) for row in named_rows(db, job_ids))
+
+
+def _put(db: sqlite3.Connection, job_ids: Sequence[int], start: int) -> None:
+    db.executemany("UPDATE jobs SET position=? WHERE id=?", [(start + index, id_) for index, id_ in enumerate(job_ids)])
+
+
+def _shift(db: sqlite3.Connection, owner: str, chosen: Collection[int], *, is_up: bool) -> None:
+    """Exchange the positions of the owner's queued jobs; nobody else's change."""
+    rows = db.execute(
+        "SELECT id, position FROM jobs WHERE owner=? AND state='queued' ORDER BY position, id", (owner,)
+    ).fetchall()
+    order = shifted([row["id"] for row in rows], chosen, is_up=is_up)
+    changes = [(row["position"], id_) for row, id_ in zip(rows, order, strict=True) if row["id"] != id_]
+    db.executemany("UPDATE jobs SET position=? WHERE id=?", changes)

@@ -1,0 +1,49 @@
+"""From requests to rows and back: what the journal's columns hold, for all of its rooms."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from pixart_ui.events import Phase
+from pixart_ui.jobs.job import Job, JobState, WorkerStatus
+from pixart_ui.request import ResolvedRequest
+
+
+def group_key(request: ResolvedRequest) -> str:
+    """The same for jobs that can share one load of the weights."""
+    shared = (request.checkpoint, request.precision, request.transformer_precision)
+    return json.dumps([*shared, request.numerics, request.compile_blocks])
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        batch=row["batch"],
+        owner=row["owner"],
+        state=JobState(row["state"]),
+        request=ResolvedRequest.parse(json.loads(row["request"])),
+        created_at=row["created_at"],
+        attempt=row["attempt"],
+        worker=row["worker"],
+        phase=Phase(row["phase"]) if row["phase"] is not None else None,
+        step=row["step"],
+        preview=row["preview"],
+        image=row["image"],
+        error=row["error"],
+        facts=json.loads(row["facts"]) if row["facts"] is not None else None,
+        is_cancel_requested=bool(row["is_cancel_requested"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def worker_of(row: sqlite3.Row) -> WorkerStatus:
+    return WorkerStatus(
+        id=row["id"],
+        device=row["device"],
+        pid=row["pid"],
+        started_at=row["started_at"],
+        heartbeat_at=row["heartbeat_at"],
+        info=json.loads(row["info"]),
+    )

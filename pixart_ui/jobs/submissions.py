@@ -1,0 +1,125 @@
+"""How jobs come into the journal: all of what is given or nothing, as far as there is room for it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from pixart_ui.errors import InputError
+from pixart_ui.jobs.database import Database
+from pixart_ui.jobs.job import Caps, Job, JobState
+from pixart_ui.jobs.listing import unknown_job
+from pixart_ui.jobs.rows import group_key, job_of
+from pixart_ui.request import ResolvedRequest
+
+NO_CAPS = Caps()
+
+
+class Submissions(Database):
+    """What adds jobs to the queue."""
+
+    def submit(
+        self, requests: Sequence[ResolvedRequest], owner: str, *, is_urgent: bool = False, caps: Caps = NO_CAPS
+    ) -> tuple[Job, ...]:
+        """Accept the pictures of one request, all or none, as one batch; urgent ones go to the head of the queue.
+
+        Raises InputError where they are more than `caps` leave room for.
+        """
+        return self.submit_many([requests], owner, is_urgent=is_urgent, caps=caps)
+
+    def submit_many(
+        self,
+        batches: Sequence[Sequence[ResolvedRequest]],
+        owner: str,
+        *,
+        is_urgent: bool = False,
+        caps: Caps = NO_CAPS,
+    ) -> tuple[Job, ...]:
+        """The same for several requests, each a batch of its own: all of them or none."""
+        names = [secrets.token_hex(8) for _ in batches]
+        pictures = [(name, request) for name, batch in zip(names, batches, strict=True) for request in batch]
+        now = time.time()
+        with self._change(is_durable=True) as db:
+            check_caps(db, {owner: len(pictures)}, caps)
+            db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
+            start = first_position(db, len(pictures)) if is_urgent else last_position(db)
+            return tuple(
+                _insert(db, start + index, name, owner, request, now) for index, (name, request) in enumerate(pictures)
+            )
+
+    def duplicate(self, job_ids: Sequence[int], owner: str, *, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+        """Put copies of jobs, whatever became of them, at the end of the queue as one batch of `owner`.
+
+        Raises InputError where a job is unknown, or where `caps` leave no room.
+        """
+        batch, now = secrets.token_hex(8), time.time()
+        with self._change(is_durable=True) as db:
+            originals = [job_of(row) for row in named_rows(db, job_ids)]
+            check_caps(db, {owner: len(originals)}, caps)
+            db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
+            start = last_position(db)
+            return tuple(
+                _insert(db, start + index, batch, owner, job.request, now) for index, job in enumerate(originals)
+            )
+
+
+def check_caps(db: sqlite3.Connection, num_new: Mapping[str, int], caps: Caps) -> None:
+    """Raises InputError if that many more jobs of these owners are more than may wait or run at a time."""
+    if caps == NO_CAPS:
+        return
+    open_jobs = Counter[str](
+        dict(
+            db.execute(
+                "SELECT owner, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY owner"
+            ).fetchall()
+        )
+    )
+    for owner, num in num_new.items():
+        _check_cap(num, open_jobs[owner], caps.of_owner, "of yours")
+    _check_cap(sum(num_new.values()), open_jobs.total(), caps.in_total, "in all")
+
+
+def _check_cap(num_new: int, num_open: int, cap: int | None, whose: str) -> None:
+    if cap is not None and num_new + num_open > cap:
+        jobs = "1 job is" if num_new == 1 else f"{num_new:,} jobs are"
+        raise InputError(
+            f"{jobs} more than the queue has room for, {num_open:,} {whose} are unfinished and {cap:,} may be: "
+            "wait until some have ended, cancel some, or add fewer."
+        )
+
+
+def named_rows(db: sqlite3.Connection, job_ids: Sequence[int]) -> list[sqlite3.Row]:
+    """The rows of those jobs in the queue's order. Raises InputError where there is no such job."""
+    rows = db.execute(
+        "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY position, id",
+        (json.dumps([*job_ids]),),
+    ).fetchall()
+    known = {row["id"] for row in rows}
+    for job_id in job_ids:
+        if job_id not in known:
+            raise unknown_job(job_id)
+    return rows
+
+
+def first_position(db: sqlite3.Connection, num_jobs: int) -> int:
+    """Where to put the first of that many jobs so that they all stand before every other."""
+    return int(db.execute("SELECT coalesce(min(position), 0) FROM jobs").fetchone()[0]) - num_jobs
+
+
+def last_position(db: sqlite3.Connection) -> int:
+    """Where to put the first of some jobs so that they stand behind every other."""
+    return int(db.execute("SELECT coalesce(max(position), 0) FROM jobs").fetchone()[0]) + 1
+
+
+def _insert(db: sqlite3.Connection, position: int, batch: str, owner: str, request: ResolvedRequest, now: float) -> Job:
+    cursor = db.execute(
+        "INSERT INTO jobs (batch, owner, state, position, request, group_key, created_at) "
+        "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
+        (batch, owner, position, request.model_dump_json(), group_key(request), now),
+    )
+    assert cursor.lastrowid is not None
+    return Job(id=cursor.lastrowid, batch=batch, owner=owner, state=JobState.QUEUED, request=request, created_at=now)

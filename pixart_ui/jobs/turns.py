@@ -1,0 +1,75 @@
+"""Whose job comes next: owners take turns, and within an owner it goes by the queue's order.
+
+Every owner has a turn, a number; whoever was served the longest ago has the lowest.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+_IS_AMONG = "(:only IS NULL OR id IN (SELECT value FROM json_each(:only)))"
+
+
+def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None) -> list[int]:
+    """The ids of the group to run next, in its order: a job of each owner in turn while they can share the weights.
+
+    Empty while the queue is paused. `only` narrows the choice to those jobs.
+    """
+    if db.execute("SELECT pause_reason IS NOT NULL FROM queue").fetchone()[0]:
+        return []
+    among = {"only": None if only is None else json.dumps([*only])}
+    owners = _owners(db, among)
+    if not owners:
+        return []
+    first = db.execute(
+        f"SELECT id, group_key, strikes FROM jobs WHERE owner=:owner AND state='queued' AND {_IS_AMONG} "
+        "ORDER BY position, id LIMIT 1",
+        {**among, "owner": owners[0]},
+    ).fetchone()
+    if first["strikes"] > 0:
+        return [first["id"]]
+    fitting = [_fitting(db, among, owner, first["group_key"], limit) for owner in owners]
+    return list(islice(_in_turn(fitting), limit))
+
+
+def waiting_in_order(db: sqlite3.Connection) -> list[int]:
+    """All queued jobs as they come when everybody takes turns; which of them share a group is left aside."""
+    query = "SELECT id FROM jobs WHERE owner=? AND state='queued' ORDER BY position, id"
+    return list(_in_turn([[row[0] for row in db.execute(query, (owner,))] for owner in _owners(db, {"only": None})]))
+
+
+def count_turns(db: sqlite3.Connection, owners: Sequence[str]) -> None:
+    """Those served now come after all others, whoever was served last in the group comes last."""
+    for owner in owners:
+        db.execute("UPDATE owners SET turn=(SELECT max(turn) FROM owners) + 1 WHERE name=?", (owner,))
+
+
+def _owners(db: sqlite3.Connection, among: Mapping[str, Any]) -> list[str]:
+    """The owners of queued jobs, the one served the longest ago first."""
+    rows = db.execute(
+        "SELECT name FROM owners WHERE EXISTS "
+        f"(SELECT 1 FROM jobs WHERE owner=owners.name AND state='queued' AND {_IS_AMONG}) "
+        "ORDER BY turn, (SELECT min(position) FROM jobs WHERE owner=owners.name AND state='queued')",
+        among,
+    ).fetchall()
+    return [row["name"] for row in rows]
+
+
+def _fitting(db: sqlite3.Connection, among: Mapping[str, Any], owner: str, key: str, limit: int) -> list[int]:
+    """The owner's first jobs that can share a load of the weights and that no worker died over."""
+    rows = db.execute(
+        "SELECT id FROM jobs WHERE owner=:owner AND state='queued' AND group_key=:key AND strikes=0 "
+        f"AND {_IS_AMONG} ORDER BY position, id LIMIT :limit",
+        {**among, "owner": owner, "key": key, "limit": limit},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
+def _in_turn(rows: Sequence[Sequence[int]]) -> Iterator[int]:
+    """The first of each row, then the second of each that has one, and so on."""
+    for index in range(max(map(len, rows), default=0)):
+        yield from (row[index] for row in rows if index < len(row))
