@@ -16,6 +16,7 @@ from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
+from pixart_ui.forecast import Forecast
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
@@ -92,6 +93,10 @@ class Services:
         demand = prediction.demand_of(requests, checkpoint, is_cpu=prediction.is_cpu(info))
         there = prediction.on_device(info, requests[0])
         return prediction.predict(demand, info, Table.load(self.settings.calibration_path), there)
+
+    def forecast(self) -> Forecast:
+        """When each open job will begin and end, and what is left in all."""
+        return Forecast()
 
     def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
         """Put the pictures of a request at the head of the queue and return at once."""
