@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixart_ui import prediction, tiny
+from pixart_ui.batches import Draft, Wildcards, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
@@ -40,6 +41,7 @@ class Services:
     styles: Styles
     hub: Hub
     journal: Journal
+    wildcards: Wildcards
 
     @classmethod
     def open(cls, settings: Settings) -> Services:
@@ -51,6 +53,7 @@ class Services:
             styles=Styles.load(presets_dir()),
             hub=Hub(settings.checkpoints_dir),
             journal=Journal(settings.journal_path),
+            wildcards=Wildcards(presets_dir() / "wildcards"),
         )
 
     def default_checkpoint(self) -> Checkpoint:
@@ -116,6 +119,14 @@ class Services:
         A request without a seed gets a random one of its own.
         """
         return self.journal.submit_many([self.resolve(request) for request in requests], owner, caps=caps)
+
+    def draft(self, content: str | bytes, *, name: str | None = None, base: GenerationRequest | None = None) -> Draft:
+        """What a file or a text asks to be added, each row checked as far as it can be. Raises InputError."""
+        return read_draft(content, name=name, base=base, wildcards=self.wildcards)
+
+    def predict_draft(self, draft: Draft) -> float | None:
+        """Seconds that all of it would take on the running worker; None while there is no worker."""
+        raise NotImplementedError
 
     def edit(self, job_id: int, request: GenerationRequest) -> Job:
         """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""
