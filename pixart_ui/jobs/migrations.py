@@ -86,4 +86,48 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE INDEX jobs_by_owner ON jobs (owner, state, position, id)",
         ),
     ),
+    Migration(
+        "0004 what waits and what ended, without reading every row",
+        (
+            # Grows whenever the waiting jobs, their order or what decides their seconds may have changed; a step of a
+            # running job leaves it as it is.
+            "ALTER TABLE queue ADD COLUMN waiting_revision INTEGER NOT NULL DEFAULT 1",
+            """
+            CREATE TRIGGER waiting_job_added AFTER INSERT ON jobs WHEN new.state = 'queued' BEGIN
+                UPDATE queue SET waiting_revision = waiting_revision + 1;
+            END
+            """,
+            """
+            CREATE TRIGGER waiting_job_changed
+            AFTER UPDATE OF owner, state, position, request, group_key, strikes ON jobs
+            WHEN old.state = 'queued' OR new.state = 'queued' BEGIN
+                UPDATE queue SET waiting_revision = waiting_revision + 1;
+            END
+            """,
+            """
+            CREATE TRIGGER waiting_job_removed AFTER DELETE ON jobs WHEN old.state = 'queued' BEGIN
+                UPDATE queue SET waiting_revision = waiting_revision + 1;
+            END
+            """,
+            """
+            CREATE TRIGGER turn_taken AFTER UPDATE OF turn ON owners BEGIN
+                UPDATE queue SET waiting_revision = waiting_revision + 1;
+            END
+            """,
+            # What `waiting.py` reads of the waiting jobs; the last column is its COST_KEY, to the letter.
+            """
+            CREATE INDEX jobs_waiting ON jobs (owner, position, id, strikes, group_key, json_array(
+                json_extract(request, '$.checkpoint'), json_extract(request, '$.precision'),
+                json_extract(request, '$.transformer_precision'), json_extract(request, '$.numerics'),
+                json_extract(request, '$.bin_width'), json_extract(request, '$.bin_height'),
+                json_extract(request, '$.guidance_scale') > 1, json_extract(request, '$.max_tokens'),
+                json_extract(request, '$.steps')))
+            WHERE state = 'queued'
+            """,
+            """
+            CREATE INDEX jobs_ended ON jobs (finished_at DESC, position, id, state, owner)
+            WHERE state IN ('done', 'failed', 'cancelled')
+            """,
+        ),
+    ),
 )
