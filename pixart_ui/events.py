@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+LatentArray = npt.NDArray[np.floating[Any]]
+
 
 class Phase(StrEnum):
     """A picture's three phases, in their order."""
@@ -157,10 +159,14 @@ class StepDone:
 
 @dataclass(frozen=True)
 class LatentsReady:
-    """A picture is denoised: `latents` is `[1, 4, height / 8, width / 8]`, exact (bf16 ones widened to fp32)."""
+    """A picture is denoised: `latents` is `[1, 4, height / 8, width / 8]`, exact (bf16 ones widened to fp32).
+
+    `kernels` are those of its facts; a run that is given the latents cannot know them.
+    """
 
     index: int
-    latents: npt.NDArray[np.floating[Any]] = field(compare=False)
+    latents: LatentArray = field(compare=False)
+    kernels: dict[str, str] = field(compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True)

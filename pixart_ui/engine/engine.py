@@ -6,6 +6,7 @@ picture by picture, so that the first one comes early. It knows no page, no jour
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -42,6 +43,7 @@ from pixart_ui.events import (
     Event,
     ImageFailed,
     ImageReady,
+    LatentArray,
     LatentsReady,
     Phase,
     PhaseFinished,
@@ -140,13 +142,21 @@ class Engine:
         self._components.close()
         self._planning.save()
 
-    def run(self, requests: Sequence[ResolvedRequest], is_cancelled: IsCancelled) -> Iterator[Event]:
+    def run(
+        self,
+        requests: Sequence[ResolvedRequest],
+        is_cancelled: IsCancelled,
+        latents: Mapping[int, LatentArray] | None = None,
+    ) -> Iterator[Event]:
         """Make the pictures of requests that share checkpoint, precisions, numerics and whether blocks are compiled.
+
+        A picture whose `latents` are given, as `LatentsReady` said them in a run with the same `latents_key`, is
+        decoded at once.
 
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
-        group = self._open_group(requests)
+        group = self._open_group(requests, latents)
         yield Planned(group.plan)
         try:
             with closing(self._preparation(group, is_cancelled)) as preparation:
@@ -165,7 +175,8 @@ class Engine:
         for index in range(len(group.requests)):
             try:
                 latents, denoising = yield from self._denoise(group, index, preparation, is_cancelled)
-                yield LatentsReady(index, _as_array(latents))
+                if index not in group.latents:
+                    yield LatentsReady(index, _as_array(latents), _kernels(group))
                 image, decoding = yield from self._decode(group, index, preparation, latents)
             except JournalError:
                 raise  # from asking whether it was cancelled: not this picture's fault
@@ -175,6 +186,17 @@ class Engine:
                 yield ImageFailed(index, error.message)
             else:
                 yield ImageReady(index, image, self._facts(group, index, (encoding, denoising, decoding)))
+
+    def latents_key(self, request: ResolvedRequest) -> str:
+        """Everything that decides a picture's latents, as text. Raises CheckpointError."""
+        located = self._locate(request.checkpoint)
+        decisive = {
+            "request": request.model_dump(mode="json"),
+            "components": dict(self._hashes(located)),
+            "device": [self._device.torch_device.type, self._device.name],
+            "versions": self._versions,
+        }
+        return json.dumps(decisive, sort_keys=True)
 
     def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
         """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
@@ -196,10 +218,14 @@ class Engine:
 
     def _preparation(self, group: Group, is_cancelled: IsCancelled) -> Preparation:
         """Begin to get the weights ready that this group needs."""
-        wanted = [component for component in shapes.WEIGHTS if component != "text_encoder" or group.missing]
+        needless = set[Component]()
+        if not group.missing:
+            needless.add("text_encoder")
+        if len(group.latents) == len(group.requests):
+            needless.add("transformer")
         return Preparation(
             self._components,
-            [group.sources[component] for component in wanted],
+            [group.sources[component] for component in shapes.WEIGHTS if component not in needless],
             lambda: all(is_cancelled(index) for index in range(len(group.requests))),
         )
 
@@ -234,10 +260,14 @@ class Engine:
         if is_cancelled(index):
             raise Cancelled
         yield PhaseStarted(Phase.DENOISE, index)
-        yield from preparation.wait("transformer")
-        latents, measurement = yield from self._with_ladder(
-            group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled)
-        )
+        if index in group.latents:
+            latents = torch.tensor(group.latents[index], device=self._device.torch_device)
+            measurement = PhaseClock(Phase.DENOISE, self._device).stop()
+        else:
+            yield from preparation.wait("transformer")
+            latents, measurement = yield from self._with_ladder(
+                group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled)
+            )
         yield PhaseFinished(measurement, index)
         return latents, measurement
 
@@ -350,7 +380,9 @@ class Engine:
             unit_seconds=unit_seconds,
         )
 
-    def _open_group(self, requests: Sequence[ResolvedRequest]) -> Group:
+    def _open_group(
+        self, requests: Sequence[ResolvedRequest], latents: Mapping[int, LatentArray] | None = None
+    ) -> Group:
         """Find the files, drop what another checkpoint left on the device, see what is to be encoded, and plan."""
         first = requests[0]
         require_transformer(first.transformer_precision, self._device)
@@ -383,8 +415,12 @@ class Engine:
             missing=[],
             num_tokens=max(tokens.count for tokens in wanted.values()),
             plan=Plan(()),
+            latents={} if latents is None else latents,
         )
+        needed = {text for index, pair in enumerate(texts) if index not in group.latents for text in pair}
         for text, tokens in wanted.items():
+            if text not in needed:
+                continue
             embedding = self._embeddings.get(self._embedding_key(group, text))
             if embedding is not None:
                 group.embeddings[text] = embedding
@@ -461,11 +497,15 @@ class Engine:
                 "computed": str(self._device.compute_dtype(group.precision)).removeprefix("torch."),
                 "transformer": str(group.requests[0].transformer_precision),
             },
-            "kernels": {"self_attention": group.kernel, "blocks": group.blocks},
+            "kernels": _kernels(group),
             "versions": self._versions,
             "components": {name: group.hashes[name] for name in COMPONENTS if name in group.hashes},
             "revisions": dict(group.located.revisions),
         }
+
+
+def _kernels(group: Group) -> dict[str, str]:
+    return {"self_attention": group.kernel, "blocks": group.blocks}
 
 
 def _preview(previewer: Previewer, step: Step) -> Image.Image | None:

@@ -14,7 +14,7 @@ from pixart_ui.engine.encode import Tokens
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb
 from pixart_ui.engine.shapes import ComponentShape
-from pixart_ui.events import Phase, Plan
+from pixart_ui.events import LatentArray, Phase, Plan
 from pixart_ui.request import Precision, ResolvedRequest
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Group:
     """Requests that share checkpoint, precisions, numerics and compiling, with everything that was decided for them.
 
     `embeddings` fills while texts are encoded. `tiles` are the pieces that each picture is decoded in. `plan` is
-    replaced when a phase runs out of memory; `notes` says so.
+    replaced when a phase runs out of memory; `notes` says so. `latents` are those that an earlier run made already.
     """
 
     requests: Sequence[ResolvedRequest]
@@ -52,6 +52,7 @@ class Group:
     missing: list[Tokens]
     num_tokens: int
     plan: Plan
+    latents: Mapping[int, LatentArray] = field(default_factory=dict)
     kernel: str = ""
     blocks: str = ""
     is_cap_lifted: bool = False
