@@ -88,8 +88,6 @@ class Database:
             )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys=ON")
-            # Without case in any alphabet; SQLite's own `lower` knows ASCII only.
-            connection.create_function("folded", 1, str.casefold, deterministic=True)
             self._local.connection = connection
             self._connections.add(connection)
         return connection

@@ -7,17 +7,25 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.database import Database
 from pixart_ui.jobs.job import Job, JobState, QueuePage, WorkerStatus
+from pixart_ui.jobs.open_work import COST_KEY, OpenWork, Waiting, read_waiting, running_of
+from pixart_ui.jobs.paging import Filter, ids_of_page
+from pixart_ui.jobs.prompts import Prompts
 from pixart_ui.jobs.rows import job_of, worker_of
-from pixart_ui.jobs.turns import waiting_in_order
 
 
 class Listing(Database):
     """The reading half of the journal."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._known_waiting: Waiting | None = None
+        self._prompts = Prompts()
 
     def revision(self) -> int:
         """A number that grows with every visible change of a job or a worker."""
@@ -53,7 +61,9 @@ class Listing(Database):
         order = "id DESC" if newest_first else "position, id"
         with self._read() as db:
             rows = db.execute(
-                f"SELECT * FROM jobs WHERE {condition} ORDER BY {order} LIMIT :limit",
+                # Chosen by id first: sorting whole rows would read them all.
+                f"SELECT * FROM jobs WHERE id IN (SELECT id FROM jobs WHERE {condition} ORDER BY {order} LIMIT :limit) "
+                f"ORDER BY {order}",
                 values | {"limit": -1 if limit is None else limit},
             ).fetchall()
         return tuple(job_of(row) for row in rows)
@@ -71,20 +81,38 @@ class Listing(Database):
 
         `text` must be in the prompt, in capitals or not. All is read at one moment.
         """
-        condition, values = _matching(states=states, owner=owner, text=text)
         with self._moment() as db:
-            waiting = waiting_in_order(db)
-            matching = _ids_in_order(db, condition, values, waiting)
-            shown = matching[offset:] if limit is None else matching[offset : offset + limit]
+            waiting = self._waiting(db)
+            found = None if text is None else self._prompts.matching(db, text)
+            wanted = Filter(frozenset(JobState if states is None else states), owner, found)
+            shown, total = ids_of_page(db, waiting, wanted, limit, offset)
             query = "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
             rows = {row["id"]: job_of(row) for row in db.execute(query, (json.dumps(shown),))}
-        places = {id_: place for place, id_ in enumerate(waiting, start=1) if id_ in rows}
-        return QueuePage(tuple(rows[id_] for id_ in shown), places, len(matching))
+        places = {id_: waiting.places[id_] for id_ in shown if id_ in waiting.places}
+        return QueuePage(tuple(rows[id_] for id_ in shown), places, total)
 
     def places(self) -> Mapping[int, int]:
         """Where each waiting job stands, from 1, in the order in which owners take turns."""
-        with self._read() as db:
-            return {id_: place for place, id_ in enumerate(waiting_in_order(db), start=1)}
+        return self.open_work().waiting.places
+
+    def open_work(self) -> OpenWork:
+        """All that runs or waits, in short. What waits is read again only once it has changed."""
+        with self._moment() as db:
+            queue = db.execute("SELECT revision, pause_reason FROM queue").fetchone()
+            running = db.execute(
+                f"SELECT id, worker, attempt, phase, step, is_cancel_requested, group_key, {COST_KEY} AS cost_key "
+                "FROM jobs WHERE state='running' ORDER BY position, id"
+            )
+            return OpenWork(
+                queue["revision"], queue["pause_reason"], tuple(map(running_of, running)), self._waiting(db)
+            )
+
+    def _waiting(self, db: sqlite3.Connection) -> Waiting:
+        revision = db.execute("SELECT waiting_revision FROM queue").fetchone()[0]
+        known = self._known_waiting
+        if known is None or known.revision != revision:
+            known = self._known_waiting = read_waiting(db, revision)
+        return known
 
     def counts(self, *, owner: str | None = None) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
@@ -122,24 +150,11 @@ def unknown_job(job_id: int) -> InputError:
     return InputError(f"Job {job_id} is unknown, it may have been removed: choose one from the list.")
 
 
-def _ids_in_order(
-    db: sqlite3.Connection, condition: str, values: Mapping[str, Any], waiting: Sequence[int]
-) -> list[int]:
-    """The jobs that meet the condition: those that run, those of `waiting` in its order, the latest that ended."""
-    found: dict[str, list[int]] = {}
-    query = f"SELECT id, state FROM jobs WHERE {condition} ORDER BY finished_at DESC, position, id"
-    for id_, state in db.execute(query, values):
-        found.setdefault(state if state in ("running", "queued") else "ended", []).append(id_)
-    queued = set(found.get("queued", ()))
-    return [*found.get("running", ()), *(id_ for id_ in waiting if id_ in queued), *found.get("ended", ())]
-
-
 def _matching(
     *,
     states: Iterable[JobState] | None = None,
     batch: str | None = None,
     owner: str | None = None,
-    text: str | None = None,
     ids: Sequence[int] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The condition that a row meets all that is given, and its values."""
@@ -150,7 +165,6 @@ def _matching(
         ),
         "batch": ("batch=:batch", batch),
         "owner": ("owner=:owner", owner),
-        "text": ("instr(folded(json_extract(request, '$.prompt')), :text)", None if text is None else text.casefold()),
         "ids": ("jobs.id IN (SELECT value FROM json_each(:ids))", None if ids is None else json.dumps([*ids])),
     }
     asked = {name: (condition, value) for name, (condition, value) in given.items() if value is not None}

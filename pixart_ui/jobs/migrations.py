@@ -92,6 +92,13 @@ MIGRATIONS: tuple[Migration, ...] = (
             # Grows whenever the waiting jobs, their order or what decides their seconds may have changed; a step of a
             # running job leaves it as it is.
             "ALTER TABLE queue ADD COLUMN waiting_revision INTEGER NOT NULL DEFAULT 1",
+            # Grows whenever a job that is there is given another request.
+            "ALTER TABLE queue ADD COLUMN edit_revision INTEGER NOT NULL DEFAULT 1",
+            """
+            CREATE TRIGGER job_edited AFTER UPDATE OF request ON jobs BEGIN
+                UPDATE queue SET edit_revision = edit_revision + 1;
+            END
+            """,
             """
             CREATE TRIGGER waiting_job_added AFTER INSERT ON jobs WHEN new.state = 'queued' BEGIN
                 UPDATE queue SET waiting_revision = waiting_revision + 1;
@@ -114,7 +121,7 @@ MIGRATIONS: tuple[Migration, ...] = (
                 UPDATE queue SET waiting_revision = waiting_revision + 1;
             END
             """,
-            # What `waiting.py` reads of the waiting jobs; the last column is its COST_KEY, to the letter.
+            # What `open_work.py` reads of the waiting jobs; the last column is its COST_KEY, to the letter.
             """
             CREATE INDEX jobs_waiting ON jobs (owner, position, id, strikes, group_key, json_array(
                 json_extract(request, '$.checkpoint'), json_extract(request, '$.precision'),

@@ -21,8 +21,8 @@ def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None)
     """
     if db.execute("SELECT pause_reason IS NOT NULL FROM queue").fetchone()[0]:
         return []
-    among = {"only": None if only is None else json.dumps([*only])}
-    owners = _owners(db, among)
+    among = _among(only)
+    owners = owners_in_turn(db, only)
     if not owners:
         return []
     first = db.execute(
@@ -33,13 +33,7 @@ def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None)
     if first["strikes"] > 0:
         return [first["id"]]
     fitting = [_fitting(db, among, owner, first["group_key"], limit) for owner in owners]
-    return list(islice(_in_turn(fitting), limit))
-
-
-def waiting_in_order(db: sqlite3.Connection) -> list[int]:
-    """All queued jobs as they come when everybody takes turns; which of them share a group is left aside."""
-    query = "SELECT id FROM jobs WHERE owner=? AND state='queued' ORDER BY position, id"
-    return list(_in_turn([[row[0] for row in db.execute(query, (owner,))] for owner in _owners(db, {"only": None})]))
+    return list(islice(in_turn(fitting), limit))
 
 
 def count_turns(db: sqlite3.Connection, owners: Sequence[str]) -> None:
@@ -48,13 +42,13 @@ def count_turns(db: sqlite3.Connection, owners: Sequence[str]) -> None:
         db.execute("UPDATE owners SET turn=(SELECT max(turn) FROM owners) + 1 WHERE name=?", (owner,))
 
 
-def _owners(db: sqlite3.Connection, among: Mapping[str, Any]) -> list[str]:
-    """The owners of queued jobs, the one served the longest ago first."""
+def owners_in_turn(db: sqlite3.Connection, only: Sequence[int] | None = None) -> list[str]:
+    """The owners of queued jobs, or of those, the one served the longest ago first."""
     rows = db.execute(
         "SELECT name FROM owners WHERE EXISTS "
         f"(SELECT 1 FROM jobs WHERE owner=owners.name AND state='queued' AND {_IS_AMONG}) "
         "ORDER BY turn, (SELECT min(position) FROM jobs WHERE owner=owners.name AND state='queued')",
-        among,
+        _among(only),
     ).fetchall()
     return [row["name"] for row in rows]
 
@@ -69,7 +63,13 @@ def _fitting(db: sqlite3.Connection, among: Mapping[str, Any], owner: str, key: 
     return [row["id"] for row in rows]
 
 
-def _in_turn(rows: Sequence[Sequence[int]]) -> Iterator[int]:
+def _among(only: Sequence[int] | None) -> dict[str, Any]:
+    return {"only": None if only is None else json.dumps([*only])}
+
+
+def in_turn(rows: Sequence[Sequence[int]]) -> Iterator[int]:
     """The first of each row, then the second of each that has one, and so on."""
-    for index in range(max(map(len, rows), default=0)):
-        yield from (row[index] for row in rows if index < len(row))
+    place = 0
+    while rows := [row for row in rows if len(row) > place]:
+        yield from (row[place] for row in rows)
+        place += 1

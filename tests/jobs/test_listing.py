@@ -9,7 +9,7 @@ import pytest
 from pixart_ui.jobs import listing
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
-from pixart_ui.jobs.turns import waiting_in_order
+from pixart_ui.jobs.open_work import Waiting, read_waiting
 from tests.jobs.parts import request
 
 
@@ -102,12 +102,12 @@ def test_a_page_is_of_one_moment(journal: Journal, monkeypatch: pytest.MonkeyPat
     jobs = journal.submit([request(1), request(2)], "local")
     other = Journal(journal.path)
 
-    def interrupted(db: sqlite3.Connection) -> list[int]:
-        order = waiting_in_order(db)
+    def interrupted(db: sqlite3.Connection, revision: int) -> Waiting:
+        waiting = read_waiting(db, revision)
         other.cancel([jobs[0].id])
-        return order
+        return waiting
 
-    monkeypatch.setattr(listing, "waiting_in_order", interrupted)
+    monkeypatch.setattr(listing, "read_waiting", interrupted)
     page = journal.page()
     other.close()
     assert [job.state for job in page.jobs] == [JobState.QUEUED] * 2
