@@ -7,9 +7,11 @@ without importing torch; a test holds them equal to the installed diffusers. Key
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
-Table = dict[str, tuple[int, int]]
+Table = Mapping[str, tuple[int, int]]
 
 ASPECT_RATIO_1024: Table = {
     "0.25": (512, 2048),
@@ -101,6 +103,7 @@ class Size(NamedTuple):
         return f"{self.width}×{self.height}"
 
 
+@cache
 def table(sample_size: int) -> Table:
     """The bins of a transformer whose config says `sample_size` (32, 64, 128 or 256 latent pixels a side).
 
@@ -112,6 +115,7 @@ def table(sample_size: int) -> Table:
     return {ratio: (height // divisor, width // divisor) for ratio, (height, width) in ASPECT_RATIO_1024.items()}
 
 
+@cache
 def sizes(sample_size: int) -> tuple[Size, ...]:
     """Every bin, from the widest picture to the tallest."""
     return tuple(Size(width, height) for height, width in table(sample_size).values())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixart_ui import prediction, tiny
-from pixart_ui.batches import Draft, Wildcards, read_draft
+from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
@@ -24,12 +24,11 @@ from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.submissions import NO_CAPS
 from pixart_ui.prediction import Prediction
 from pixart_ui.presets import Styles
-from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm, resolve
+from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm
+from pixart_ui.resolving import Resolver
 from pixart_ui.settings import Settings
 
 LOCAL_OWNER = "local"
-# Random seeds stay below 2^32: short enough to read aloud, and exact in a browser's numbers.
-RANDOM_SEED_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,7 @@ class Services:
 
     def resolve(self, request: GenerationRequest) -> tuple[ResolvedRequest, ...]:
         """One resolved request for each picture. Raises InputError, or CheckpointError if the weights are not here."""
-        checkpoint = self.default_checkpoint() if request.checkpoint is None else self.catalog.get(request.checkpoint)
-        self.hub.locate(checkpoint)
-        style = self.styles.get(request.style, checkpoint.name)
-        return resolve(request, checkpoint, style, random_seed=secrets.randbits(RANDOM_SEED_BITS))
+        return self._resolver().resolve(request)
 
     def predict(self, request: GenerationRequest) -> Prediction | None:
         """What a request would take on the running worker, without submitting it; None while there is no worker.
@@ -118,15 +114,27 @@ class Services:
 
         A request without a seed gets a random one of its own.
         """
-        return self.journal.submit_many([self.resolve(request) for request in requests], owner, caps=caps)
+        resolver = self._resolver()
+        return self.journal.submit_many([resolver.resolve(request) for request in requests], owner, caps=caps)
 
     def draft(self, content: str | bytes, *, name: str | None = None, base: GenerationRequest | None = None) -> Draft:
         """What a file or a text asks to be added, each row checked as far as it can be. Raises InputError."""
-        return read_draft(content, name=name, base=base, wildcards=self.wildcards)
+        return self.check_draft(read_draft(content, name=name, base=base, wildcards=self.wildcards))
+
+    def check_draft(self, draft: Draft) -> Draft:
+        """The draft with what cannot be resolved as problems of its rows."""
+        return check_rows(draft, self._resolver().resolve)
 
     def predict_draft(self, draft: Draft) -> float | None:
-        """Seconds that all of it would take on the running worker; None while there is no worker."""
-        raise NotImplementedError
+        """Seconds that all of it would take on the running worker, alone; None while there is no worker.
+
+        Raises BudgetTooSmall where a picture of it does not fit there.
+        """
+        workers = self.journal.workers()
+        if not workers:
+            return None
+        table = Table.load(self.settings.calibration_path)
+        return predict_seconds(draft.requests, self._resolver().resolve, self.catalog.get, workers[0].info, table)
 
     def edit(self, job_id: int, request: GenerationRequest) -> Job:
         """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""
@@ -137,6 +145,9 @@ class Services:
             )
         (resolved,) = self.resolve(request)
         return self.journal.edit(job_id, resolved)
+
+    def _resolver(self) -> Resolver:
+        return Resolver(self.catalog, self.hub, self.styles, self.default_checkpoint)
 
     def image_path(self, job: Job) -> Path | None:
         """The picture of a finished job, where it still is on disk."""

@@ -7,12 +7,15 @@ from pixart_ui.batches.archive import zip_stream
 from pixart_ui.batches.draft import Draft, RowProblem
 from pixart_ui.batches.export import queue_rows, write_csv, write_json
 from pixart_ui.batches.reading import read_draft, read_file
+from pixart_ui.batches.sharing import check_rows, predict_seconds
 from pixart_ui.batches.wildcards import Wildcards
 
 __all__ = [
     "Draft",
     "RowProblem",
     "Wildcards",
+    "check_rows",
+    "predict_seconds",
     "queue_rows",
     "read_draft",
     "read_file",
