@@ -8,12 +8,10 @@ in the picture. Cross-attention has a mask, which not every kernel takes: it sta
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 DEFAULT = "torch's own choice"
@@ -27,30 +25,9 @@ WORTH = 0.05
 WARM_UP, REPEATS = 2, 5
 
 
-class ChosenKernel(AttnProcessor2_0):  # type: ignore[misc]  # diffusers is untyped
-    """diffusers' own attention with one kernel of torch's."""
-
-    def __init__(self, kernel: str) -> None:
-        super().__init__()
-        self._backend = KERNELS[kernel]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with sdpa_kernel(self._backend):
-            return super().__call__(*args, **kwargs)
-
-
-@contextmanager
-def self_attention(transformer: Any, kernel: str) -> Iterator[None]:
-    """Let every block's self-attention use that kernel for the length of the block."""
-    blocks = transformer.transformer_blocks if kernel != DEFAULT else ()
-    before = [block.attn1.processor for block in blocks]
-    for block in blocks:
-        block.attn1.set_processor(ChosenKernel(kernel))
-    try:
-        yield
-    finally:
-        for block, processor in zip(blocks, before, strict=True):
-            block.attn1.set_processor(processor)
+def backend_of(kernel: str) -> SDPBackend | None:
+    """torch's name of a kernel; None leaves the choice to torch."""
+    return KERNELS.get(kernel)
 
 
 @torch.no_grad()

@@ -39,26 +39,26 @@ def keep_cache_in(folder: Path) -> None:
 
 
 @contextmanager
-def compiled_blocks(transformer: Any, is_wanted: bool) -> Iterator[str]:
-    """Let every block run compiled for the length of the block, if wanted; tells which it is.
+def compiled_blocks(transformer: Any) -> Iterator[None]:
+    """Let every block run compiled for the length of the block.
 
     Raises DeviceError where compiling fails, at the first step.
     """
-    if not is_wanted:
-        yield EAGER
-        return
     import torch._dynamo  # takes a second or two
 
     blocks = list(transformer.transformer_blocks)
+    before = [vars(block).get("forward") for block in blocks]
     for block in blocks:
         block.forward = _compiled(block.forward)
     limits = torch._dynamo.config.patch(recompile_limit=MAX_SHAPES, accumulated_recompile_limit=MAX_SHAPES)
     try:
         with _errors_as_sentence(), limits:
-            yield COMPILED
+            yield
     finally:
-        for block in blocks:
+        for block, forward in zip(blocks, before, strict=True):
             del block.forward  # the class's own is behind it
+            if forward is not None:
+                block.forward = forward
 
 
 def require(device: Device) -> None:

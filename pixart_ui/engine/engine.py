@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +22,7 @@ from PIL import Image
 
 from pixart_ui import __version__
 from pixart_ui.catalog import COMPONENTS, Component
-from pixart_ui.engine import attention, compiling, memory, schedulers, shapes
+from pixart_ui.engine import attention, compiling, fused, memory, schedulers, shapes
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded, as_checkpoint_error, load_tokenizer
 from pixart_ui.engine.costs import COMPONENT_OF, Demand
@@ -280,10 +280,7 @@ class Engine:
         with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
             pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb)
             group.kernel = self._kernel(request, module)
-            with (
-                attention.self_attention(module, group.kernel),
-                compiling.compiled_blocks(module, request.compile_blocks) as group.blocks,
-            ):
+            with self._blocks(request, module, group.kernel) as group.blocks:
                 for step in denoise(module, scheduler, request, group.embeddings[texts.prompt], negative, device):
                     yield StepDone(index, step.number, step.total, _preview(previewer, step))
                     pace.step()
@@ -293,9 +290,22 @@ class Engine:
             self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
         return step.latents, measurement
 
+    @contextmanager
+    def _blocks(self, request: ResolvedRequest, transformer: Any, kernel: str) -> Iterator[str]:
+        """The transformer's blocks as the numerics want them; tells how they are run."""
+        with ExitStack() as stack:
+            way = compiling.EAGER
+            if request.numerics is Numerics.FAST and request.transformer_precision.is_16_bit:
+                stack.enter_context(fused.fused_blocks(transformer, attention.backend_of(kernel)))
+                way = fused.FUSED
+            if request.compile_blocks:
+                stack.enter_context(compiling.compiled_blocks(transformer))
+                way = compiling.COMPILED
+            yield way
+
     def _kernel(self, request: ResolvedRequest, transformer: Any) -> str:
         """The self-attention kernel: in `exact` what the stock pipeline would run."""
-        if request.numerics is Numerics.EXACT:
+        if request.numerics is Numerics.EXACT or not request.transformer_precision.is_16_bit:
             return attention.DEFAULT
         pixels_a_token = LATENT_PIXELS * transformer.config.patch_size
         tokens = (request.bin_width // pixels_a_token) * (request.bin_height // pixels_a_token)
@@ -315,9 +325,10 @@ class Engine:
     def _decode_picture(
         self, group: Group, index: int, latents: torch.Tensor
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
-        tile = group.plan_of(index).phase(Phase.DECODE).tile
+        request, tile = group.requests[index], group.plan_of(index).phase(Phase.DECODE).tile
         with self._phase(group, Phase.DECODE) as clock, self._on_device(group, Phase.DECODE) as vae:
-            image = decode(vae.module, latents, group.requests[index], tile)
+            with fused.spread_group_norms(vae.module) if request.numerics is Numerics.FAST else nullcontext():
+                image = decode(vae.module, latents, request, tile)
             measurement = clock.stop(vae)
             seconds = measurement.seconds - measurement.load_seconds
             self._learn(group.plan_of(index), group.demand(index), measurement, seconds)

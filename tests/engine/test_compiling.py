@@ -1,4 +1,4 @@
-"""Compiled blocks on the CPU: close to eager ones, compiled once, undone afterwards; else a sentence."""
+"""Compiled blocks on the CPU: close to others, compiled once, undone afterwards; else a sentence."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ def distance(one: Any, other: Any) -> float:
 
 @needs_compiler
 @pytest.mark.timeout(600)  # a compiler on a busy machine
-def test_compiled_pictures_are_close_to_eager_ones(
+def test_compiled_pictures_are_close_to_others(
     compiling_engine: Engine, toys: dict[str, Path], cache_dir: Path
 ) -> None:
     before, name = draw(compiling_engine, toys["sigma"])
-    assert name == "eager"
+    assert name == "fused"
     compiled, name = draw(compiling_engine, toys["sigma"], compile_blocks=True)
     assert name == "compiled"
     assert 0 < distance(compiled, before) < TOLERANCE
     assert any(cache_dir.rglob("*.so"))
     after, name = draw(compiling_engine, toys["sigma"])
-    assert name == "eager"
+    assert name == "fused"
     np.testing.assert_array_equal(after, before)
 
 
@@ -156,7 +156,7 @@ def test_compiled_code_keeps_no_weights(toys: dict[str, Path], tmp_path: Path, c
     components.prepare(source, lambda *_: None)
     with components.on_device(source, PhasePlan(Phase.DENOISE, Residency.STAGED, "")) as loaded:
         block = loaded.module.transformer_blocks[0]
-        with compiling.compiled_blocks(loaded.module, is_wanted=True), torch.no_grad():
+        with compiling.compiled_blocks(loaded.module), torch.no_grad():
             _call(loaded.module)
         assert block.forward == type(block).forward.__get__(block)
         weights = [weakref.ref(weight) for weight in loaded.module.parameters()]
@@ -191,7 +191,7 @@ def test_a_compiler_that_fails_ends_that_picture_with_a_sentence(
     assert failed.message.endswith("): leave compiling off.")
     assert "\n" not in failed.message
     assert len(failed.message) < 300
-    assert draw(compiling_engine, toys["sigma"])[1] == "eager"
+    assert draw(compiling_engine, toys["sigma"])[1] == "fused"
 
 
 def test_no_compiler_is_one_sentence_before_anything_is_encoded(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from diffusers import PixArtTransformer2DModel
 from torch._dynamo.utils import counters
 
-from pixart_ui.engine import attention, compiling
+from pixart_ui.engine import attention, compiling, fused
 from pixart_ui.engine.device import open_device
 
 pytestmark = [
@@ -66,13 +67,14 @@ def test_compiled_blocks_at_full_width(transformer: Any, kernel: str) -> None:
     torch._dynamo.reset()
     found: dict[tuple[int, bool], torch.Tensor] = {}
     count = int(counters["stats"]["unique_graphs"])
-    with attention.self_attention(transformer, kernel):
+    with fused.fused_blocks(transformer, attention.backend_of(kernel)):
         for num_tokens in (13, 8, 120, 300):
             for is_wanted in (False, True):
                 started = time.perf_counter()
-                with compiling.compiled_blocks(transformer, is_wanted=is_wanted) as name:
+                with compiling.compiled_blocks(transformer) if is_wanted else nullcontext():
                     found[num_tokens, is_wanted], seconds = passes(transformer, num_tokens, PASSES)
                 whole = time.perf_counter() - started
+                name = compiling.COMPILED if is_wanted else fused.FUSED
                 print(f"{kernel}, {num_tokens} tokens, {name}: {1000 * seconds:.1f} ms a pass, {whole:.1f} s in all")
             difference = found[num_tokens, True] - found[num_tokens, False]
             assert difference.norm() / found[num_tokens, False].norm() < TOLERANCE
@@ -80,12 +82,12 @@ def test_compiled_blocks_at_full_width(transformer: Any, kernel: str) -> None:
         print(f"{kernel}: {graphs} graphs")
         assert graphs <= 2  # lengths that are multiples of eight may have their own
         torch._dynamo.reset()
-        with compiling.compiled_blocks(transformer, is_wanted=True):
+        with compiling.compiled_blocks(transformer):
             again, _ = passes(transformer, 120)
     torch.testing.assert_close(again, found[120, True], rtol=0, atol=0)
 
 
 def test_the_cache_is_where_it_was_wanted(transformer: Any) -> None:
-    with compiling.compiled_blocks(transformer, is_wanted=True):
+    with compiling.compiled_blocks(transformer):
         passes(transformer, 20)
     assert any(Path(os.environ[compiling.CACHE_VARIABLE]).rglob("*.cubin"))
