@@ -16,14 +16,13 @@ from typing import Any
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pixart_ui.errors import DiskFullError, InputError
+from pixart_ui.gallery import png
 from pixart_ui.request import ResolvedRequest
 
 JSON_CHUNK = "pixart_ui"
 PARAMETERS_CHUNK = "parameters"
 FORMAT = 1
 MAX_CHUNK_CHARS = 1_000_000
-# Level 1 writes a 1024² picture in a fifth of the time of level 6, and about 5 % larger.
-COMPRESS_LEVEL = 1
 
 
 def save(image: Image.Image, path: Path, request: ResolvedRequest, facts: Mapping[str, Any]) -> Path:
@@ -39,7 +38,7 @@ def save(image: Image.Image, path: Path, request: ResolvedRequest, facts: Mappin
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with aside.open("wb") as file:
-            image.save(file, "PNG", pnginfo=info, compress_level=COMPRESS_LEVEL)
+            png.write(file, image, info)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
