@@ -121,9 +121,18 @@ def sizes(sample_size: int) -> tuple[Size, ...]:
     return tuple(Size(width, height) for height, width in table(sample_size).values())
 
 
+@cache
+def longest_side(sample_size: int) -> int:
+    """In pixels, of any bin."""
+    return max(max(size) for size in sizes(sample_size))
+
+
 def nearest(size: Size, sample_size: int) -> Size:
     """The bin whose aspect ratio is nearest to that of `size`; the same rule as `classify_height_width_bin`."""
-    bins = table(sample_size)
     ratio = size.height / size.width
-    height, width = bins[min(bins, key=lambda key: abs(float(key) - ratio))]
-    return Size(width, height)
+    return min(_by_ratio(sample_size), key=lambda entry: abs(entry[0] - ratio))[1]
+
+
+@cache
+def _by_ratio(sample_size: int) -> tuple[tuple[float, Size], ...]:
+    return tuple((float(ratio), Size(width, height)) for ratio, (height, width) in table(sample_size).items())

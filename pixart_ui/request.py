@@ -330,8 +330,7 @@ def _final_size(request: GenerationRequest, checkpoint: Checkpoint) -> Size:
     if request.width is None or request.height is None:
         return checkpoint.default_size
     size = Size(request.width, request.height)
-    choices = bins.sizes(checkpoint.sample_size)
-    longest = max(max(choice) for choice in choices)
+    longest = bins.longest_side(checkpoint.sample_size)
     if max(size) > longest:
         raise InputError(
             f"Size {size} is too large for {checkpoint.name}, whose longest side is {longest} pixels: "
@@ -339,8 +338,9 @@ def _final_size(request: GenerationRequest, checkpoint: Checkpoint) -> Size:
             "width",
         )
     if not 1 / 4.2 <= size.height / size.width <= 4.2:
+        widest = bins.sizes(checkpoint.sample_size)[0]
         raise InputError(
-            f"Size {size} is too narrow, the sides may differ at most 4 times: choose for example {choices[0]}.",
+            f"Size {size} is too narrow, the sides may differ at most 4 times: choose for example {widest}.",
             "width",
         )
     return size
