@@ -17,7 +17,9 @@ from pixart_ui.settings import Settings
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
+from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
+from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
 from pixart_ui.ui.routes import routes
 from pixart_ui.ui.single import build_single
 
@@ -31,7 +33,12 @@ def build(services: Services) -> gr.Blocks:
         title=words.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, TEMP_KEPT_SECONDS)
     ) as page:
         checkpoint = build_header(services)
-        build_single(services, page, checkpoint)
+        build_queue_controls(services)
+        with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
+            with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
+                build_single(services, page, checkpoint)
+            with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
+                build_queue(services)
     return page
 
 

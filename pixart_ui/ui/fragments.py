@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from pixart_ui.catalog import Checkpoint
@@ -49,3 +49,23 @@ def checkpoints(absent: Iterable[Checkpoint]) -> str:
         for entry in absent
     )
     return f'<p class="hint">{words.MORE_CHECKPOINTS_INTRO}</p><ul class="checkpoints">{rows}</ul>'
+
+
+def paused(reason: str | None) -> str:
+    """For everybody: that nothing starts, why, and the way on. A status that is always there, so that it is heard."""
+    if reason is None:
+        return '<div class="paused" role="status"></div>'
+    text = escape(words.PAUSED.format(reason=reason.rstrip(".")))
+    resume = button(words.RESUME, "queue", verb="resume")
+    return f'<div class="paused" role="status"><p class="message held">{text}</p>{resume}</div>'
+
+
+def toast(text: str, *, is_problem: bool = False, undo: tuple[str, Sequence[int]] | None = None) -> str:
+    """What became of something that was pressed, with the way back where there is one: a verb and its jobs."""
+    back = ""
+    if undo is not None:
+        verb, ids = undo
+        back = button(words.UNDO, "queue", verb=verb, jobs=",".join(str(id_) for id_ in ids))
+    kind, role = ("problem", "alert") if is_problem else ("note", "status")
+    close = f'<button type="button" class="close" data-act="dismiss" aria-label="{words.DISMISS}">×</button>'
+    return f'<div class="toast {kind}" role="{role}"><p>{escape(text)}</p>{back}{close}</div>'

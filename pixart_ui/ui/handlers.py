@@ -1,12 +1,10 @@
 """What happens when something is pressed. Every handler returns at once with updates by component.
 
-This is the edge: an error of ours becomes its sentence beside the form, any other is logged and becomes one too; no
-handler raises, so the page never shows Gradio's own error box.
+An error becomes its sentence beside the form; see `edge.py`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -17,13 +15,9 @@ from pixart_ui.errors import BudgetTooSmall, InputError, PixArtError
 from pixart_ui.jobs.job import Job
 from pixart_ui.services import Services
 from pixart_ui.ui import estimate, fragments, words
+from pixart_ui.ui.edge import guarded, ids_in, is_id
 from pixart_ui.ui.form import Form, Updates, Values
 from pixart_ui.ui.offer import Offer, offer, precision_effect
-
-logger = logging.getLogger(__name__)
-
-# SQLite counts to 2^63.
-MAX_ID_DIGITS = 18
 
 Handler = Callable[..., Updates]
 
@@ -31,13 +25,7 @@ Handler = Callable[..., Updates]
 def _tells_errors(handler: Handler) -> Handler:
     @wraps(handler)
     def told(self: Handlers, *args: Any) -> Updates:
-        try:
-            return handler(self, *args)
-        except PixArtError as error:
-            return {self.message: fragments.problem(error)}
-        except Exception as error:
-            logger.exception("A handler of the page failed")
-            return {self.message: fragments.problem(PixArtError(words.BROKEN.format(kind=type(error).__name__)))}
+        return guarded(lambda: handler(self, *args), lambda error: {self.message: fragments.problem(error)})
 
     return told
 
@@ -66,6 +54,13 @@ class Handlers:
         }
 
     @_tells_errors
+    def enqueue(self, values: Values) -> Updates:
+        """Put the pictures at the end of the queue; the form stays as it is, for the next ones."""
+        jobs = self.services.enqueue([self.form.read(values)])
+        place = self.services.journal.places().get(jobs[0].id)
+        return {self.message: fragments.note(words.enqueued(len(jobs), place))}
+
+    @_tells_errors
     def predict(self, values: Values) -> Updates:
         """What the form asks for would take; a wrong value says so there, quietly, until it is sent."""
         try:
@@ -89,7 +84,7 @@ class Handlers:
     @_tells_errors
     def cancel(self, target: str) -> Updates:
         """Cancel the jobs whose numbers the page sends, `12,13`."""
-        ids = [int(part) for part in str(target).split(",") if _is_id(part)]
+        ids = ids_in(str(target))
         if not ids:
             raise InputError(words.ALREADY_OVER)
         self.services.journal.cancel(ids)
@@ -113,10 +108,6 @@ class Handlers:
     def _job(self, target: str) -> Job:
         """The job that a button of the page is for. Raises InputError."""
         text = str(target)
-        if not _is_id(text):
+        if not is_id(text):
             raise InputError(words.UNKNOWN_JOB)
         return self.services.journal.job(int(text))
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS

@@ -1,8 +1,7 @@
 """What every open page follows: the journal's present state, as HTML for the page's live regions.
 
 A page asks with the mark of what it shows and gets nothing (204) while that is still true; so a page that is open costs
-a few small queries a second. A page may name the batch that it asked for, and a picture in it; otherwise it sees what
-is being made now, or else what was made last.
+a few small queries a second. Only the regions of the tab that it has open are rendered.
 """
 
 from __future__ import annotations
@@ -13,12 +12,15 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Protocol
 
-from pixart_ui.jobs.job import Job, JobState, WorkerStatus
+from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
-from pixart_ui.ui import result, words
+from pixart_ui.ui import words
+from pixart_ui.ui.look import Look, Tab
+from pixart_ui.ui.moment import Moment, moment
+from pixart_ui.ui.queue_live import queue_regions
+from pixart_ui.ui.single_live import single_regions
 
-RECENT = 24
 GIB = 2**30
 
 
@@ -30,15 +32,17 @@ class EngineWatch(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`mark` changes whenever anything else here does, `basis` whenever an estimate may have become another."""
+    """`mark` changes whenever anything else here does, `basis` whenever an estimate may have become another.
+
+    `regions` holds HTML by the id of the element that it belongs into; `num_waiting` stands on the Queue's tab.
+    """
 
     mark: str
     title: str
-    engine: str
-    stage: str
-    strip: str
+    regions: Mapping[str, str]
     basis: str
     is_busy: bool
+    num_waiting: int
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,58 +56,29 @@ class Live:
         self._watch = watch
         self._examples = examples
 
-    def snapshot(self, known_mark: str, batch: str, focus: str) -> Snapshot | None:
+    def snapshot(self, known_mark: str, look: Look) -> Snapshot | None:
         """The present state for a page that shows `known_mark`; None while nothing has changed."""
         revision = self._services.journal.revision()
         workers = self._services.journal.workers()
         trouble = self._watch.status()
         engine = engine_line(workers, trouble)
-        mark = _digest(revision, engine, batch, focus)
+        mark = _digest(revision, engine, look)
         if mark == known_mark:
             return None
-        return self._render(mark, engine, batch, focus, workers, trouble)
-
-    def _render(
-        self, mark: str, engine: str, batch: str, focus: str, workers: Sequence[WorkerStatus], trouble: str | None
-    ) -> Snapshot:
-        journal = self._services.journal
-        running = journal.jobs(states=[JobState.RUNNING], newest_first=False)
-        # One whose file is being written stands behind the one that is being drawn.
-        active = sorted((job for job in running if result.is_at_work(job)), key=result.is_being_saved)
-        waiting = journal.counts()[JobState.QUEUED] + len(running) - len(active)
-        recent = journal.jobs(states=[JobState.DONE], limit=RECENT)
-        shown = self._shown(batch, active or running, recent)
-        job = _focus(shown, focus)
+        now = moment(self._services.journal, workers, trouble)
         return Snapshot(
             mark=mark,
-            title=words.title((active[0].step, active[0].request.steps) if active else None, waiting),
-            engine=engine + queue_line(active, waiting, has_engine=bool(workers)),
-            stage=self._stage(job, shown, workers, trouble),
-            strip=result.strip([*active, *recent], job),
+            title=words.title(_step(now), now.num_waiting),
+            regions={"engine": engine + queue_line(now), **self._regions(look, now)},
             basis=_basis(workers),
-            is_busy=bool(running or waiting),
+            is_busy=now.is_busy,
+            num_waiting=now.num_waiting,
         )
 
-    def _shown(self, batch: str, running: Sequence[Job], recent: Sequence[Job]) -> Sequence[Job]:
-        """The pictures of one request: the page's own, else the one being made or next, else the last one."""
-        own = self._services.journal.jobs(batch=batch, newest_first=False) if batch else ()
-        if own:
-            return own
-        waiting = self._services.journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1)
-        first = next(iter((*running, *waiting, *recent)), None)
-        return self._services.journal.jobs(batch=first.batch, newest_first=False) if first is not None else ()
-
-    def _stage(
-        self, job: Job | None, shown: Sequence[Job], workers: Sequence[WorkerStatus], trouble: str | None
-    ) -> str:
-        if job is None:
-            return result.empty_stage(self._examples)
-        is_on_disk = self._services.image_path(job) is not None
-        news = next((worker.info for worker in workers if worker.id == job.worker), {})
-        html = result.stage(job, shown, is_on_disk=is_on_disk, has_engine=bool(workers), news=news)
-        if trouble is not None and not job.state.is_end:
-            html += f'<p class="message problem" role="alert">{escape(trouble)}</p>'
-        return html
+    def _regions(self, look: Look, now: Moment) -> Mapping[str, str]:
+        if look.tab is Tab.QUEUE:
+            return queue_regions(self._services, look.queue, now)
+        return single_regions(self._services, look, now, self._examples)
 
 
 def engine_line(workers: Sequence[WorkerStatus], trouble: str | None) -> str:
@@ -116,15 +91,22 @@ def engine_line(workers: Sequence[WorkerStatus], trouble: str | None) -> str:
     return f'<span class="device" data-is="ready" title="{name}">{name}</span>{_memory(info)}'
 
 
-def queue_line(active: Sequence[Job], waiting: int, *, has_engine: bool) -> str:
+def queue_line(now: Moment) -> str:
     parts = []
-    if active:
-        parts.append(words.QUEUE_RUNNING.format(step=active[0].step, steps=active[0].request.steps))
-    if waiting:
-        parts.append(words.QUEUE_WAITING.format(count=waiting))
-    if not parts and has_engine:
+    if now.paused is not None:
+        parts.append(words.QUEUE_PAUSED)
+    if step := _step(now):
+        parts.append(words.QUEUE_RUNNING.format(step=step[0], steps=step[1]))
+    if now.num_waiting:
+        parts.append(words.QUEUE_WAITING.format(count=f"{now.num_waiting:,}"))
+    if not parts and now.has_engine:
         parts.append(words.ENGINE_READY)
     return f'<span class="queue">{" · ".join(parts)}</span>'
+
+
+def _step(now: Moment) -> tuple[int, int] | None:
+    """How far the picture is that is being drawn."""
+    return (now.active[0].step, now.active[0].request.steps) if now.active else None
 
 
 def _memory(info: Mapping[str, Any]) -> str:
@@ -141,16 +123,6 @@ def _memory(info: Mapping[str, Any]) -> str:
 def _basis(workers: Sequence[WorkerStatus]) -> str:
     """What estimates stand on: the first worker, its memory, and whether it has learned from another group."""
     return _digest(*((worker.id, worker.info.get("state"), usable_bytes(worker.info)) for worker in workers[:1]))
-
-
-def _focus(shown: Sequence[Job], wanted: str) -> Job | None:
-    """The picture asked for, else the one being made, else the last finished one, else the first."""
-    if not shown:
-        return None
-    named = [job for job in shown if str(job.id) == wanted]
-    running = [job for job in shown if result.is_at_work(job)]
-    done = [job for job in shown if job.state is JobState.DONE]
-    return (named or running or done[-1:] or shown)[0]
 
 
 def _digest(*parts: object) -> str:

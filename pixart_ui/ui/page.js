@@ -1,7 +1,6 @@
-() => {
+(words, startQueue) => {
   // The page's script: follows /live and writes what it says into the live regions; keys; light and dark.
   // It knows no job: the server renders everything, buttons say in data-act what they are for.
-  const words = /*WORDS*/;
   const byId = (id) => document.getElementById(id);
   const kept = (store, key, value) => {
     try {
@@ -13,23 +12,44 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0,
+    isBusy: false, isWhole: true, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
   // Changes only what differs, so that pictures do not flicker, focus stays and screen readers hear news alone.
   function morph(old, fresh) {
+    if (old.dataset?.keyed !== undefined) { morphKeyed(old, fresh); return; }
     const olds = [...old.childNodes], news = [...fresh.childNodes];
     news.forEach((node, index) => {
       const now = olds[index];
       if (!now) { old.appendChild(node); return; }
       if (now.nodeType !== node.nodeType || now.nodeName !== node.nodeName) { old.replaceChild(node, now); return; }
       if (now.nodeType === Node.TEXT_NODE) { if (now.data !== node.data) now.data = node.data; return; }
-      for (const { name } of [...now.attributes]) if (!node.hasAttribute(name) && name !== "open") now.removeAttribute(name);
-      for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) change(now, name, value);
-      morph(now, node);
+      update(now, node);
     });
     olds.slice(news.length).forEach((node) => node.remove());
+  }
+
+  function update(now, node) {
+    for (const { name } of [...now.attributes]) if (!node.hasAttribute(name) && name !== "open") now.removeAttribute(name);
+    for (const { name, value } of [...node.attributes]) if (now.getAttribute(name) !== value) change(now, name, value);
+    morph(now, node);
+  }
+
+  // The children of a keyed list keep their elements wherever they move, and with them focus and what is ticked.
+  function morphKeyed(old, fresh) {
+    const known = new Map([...old.children].map((node) => [node.dataset.key, node]));
+    const news = [...fresh.children], wanted = new Set(news.map((node) => node.dataset.key));
+    for (const [key, node] of known) if (!wanted.has(key)) node.remove();
+    let at = old.firstElementChild;
+    for (const node of news) {
+      const now = known.get(node.dataset.key);
+      if (!now) { old.insertBefore(node, at); continue; }
+      if (now === at) at = at.nextElementSibling;
+      else if (old.moveBefore) old.moveBefore(now, at);
+      else old.insertBefore(now, at);
+      update(now, node);
+    }
   }
 
   // A picture is replaced when the next one is there, so that nothing is ever blank in between.
@@ -49,7 +69,7 @@
 
   function show(id, html) {
     const block = byId(id);
-    if (!block) return;
+    if (!block) return false;
     let region = block.querySelector(".live");
     if (!region) {
       region = document.createElement("div");
@@ -58,16 +78,21 @@
     }
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
+    list.dress(fresh.content);
     morph(region, fresh.content);
+    return true;
   }
 
+  // A tab that was never open has no regions yet: then the answer is asked for once more.
   function paint(answer) {
-    state.mark = answer.mark;
+    const focused = document.activeElement, place = list.place();
+    state.isWhole = Object.entries(answer.regions).map(([id, html]) => show(id, html)).every(Boolean);
+    state.mark = state.isWhole ? answer.mark : "";
     state.isBusy = answer.is_busy;
-    show("engine", answer.engine);
-    show("stage", answer.stage);
-    show("strip", answer.strip);
+    list.painted(place);
+    if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
     document.title = answer.title;
+    byId("tab-queue-button")?.setAttribute("data-count", answer.num_waiting ? answer.num_waiting.toLocaleString("en") : "");
     mark("busy", answer.is_busy);
     restore();
     if (answer.basis !== state.basis) predict();
@@ -95,15 +120,30 @@
     if (document.hidden) return;
     const turn = ++state.polls;
     try {
-      const query = new URLSearchParams({ mark: state.mark, batch: state.batch, job: state.job });
+      const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query() });
       const answer = await fetch("/live?" + query, { cache: "no-store" });
       if (turn !== state.polls) return;
       lost(answer.ok ? "" : answer.status === 503 ? await answer.text() : words.lost);
       if (answer.status === 200) paint(await answer.json());
+      list.tick(answer.headers.get("date"));
     } catch (error) {
       if (turn === state.polls) lost(words.lost);
     }
-    if (turn === state.polls) state.timer = setTimeout(poll, state.isBusy ? 400 : 900);
+    if (turn === state.polls) state.timer = setTimeout(poll, !state.isWhole ? 100 : state.isBusy ? 400 : 900);
+  }
+
+  // Tabs: the one that is open stands in the address, so that a reload and a bookmark find it again ---------------
+  function tab() {
+    return document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId || "single";
+  }
+
+  function go(name) {
+    byId(`tab-${name}-button`)?.click();
+  }
+
+  function turned() {
+    history.replaceState(null, "", tab() === "single" ? location.pathname + location.search : "#" + tab());
+    poll();
   }
 
   function look(batch, job) {
@@ -134,6 +174,7 @@
     cancel: (data) => press("do-cancel", data.jobs),
     reuse: (data) => press("do-reuse", data.job),
     seed: (data) => press("do-seed", data.job),
+    open: (data) => { go("single"); look(data.batch, data.job); },
     theme: () => paintScheme(kept(localStorage, "scheme", document.body.classList.contains("dark") ? "light" : "dark")),
   };
 
@@ -141,6 +182,7 @@
     const button = event.target.closest?.("[data-act]");
     if (button) acts[button.dataset.act]?.(button.dataset);
     else if (event.target.closest?.("#generate")) asked();
+    else if (event.target.closest?.("#tabs > .tab-wrapper")) setTimeout(turned);
   });
 
   function asked() {
@@ -165,14 +207,15 @@
     else look(batch, "");
   }
 
-  // Keys: Ctrl or Cmd with Enter generates from anywhere, Esc cancels --------------------------------------------
+  // Keys: Ctrl or Cmd with Enter generates, with Shift it adds to the queue; Esc cancels --------------------------
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      byId("generate")?.click();
-    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options")) {
-      document.querySelector("#stage [data-act=cancel]")?.click();
+      byId(tab() === "queue" ? "add" : event.shiftKey ? "enqueue" : "generate")?.click();
+    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options, dialog[open]")) {
+      if (tab() === "queue") list.escape();
+      else document.querySelector("#stage [data-act=cancel]")?.click();
     }
   }, true);
 
@@ -191,9 +234,11 @@
     if (!prompt || state.isRestored) return;
     state.isRestored = true;
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
+    if (location.hash === "#queue") go("queue");
   }
 
-  window.pixart = { target: "", follow, told, look, predict, show };
+  const list = startQueue({ words, byId, kept, show, press, poll, acts, go });
+  window.pixart = { target: "", follow, told, look, predict, show, answered: list.answered };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

@@ -56,18 +56,19 @@ def empty_stage(examples: Sequence[str]) -> str:
     )
 
 
-def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool, news: News) -> str:
+def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: bool, is_paused: bool, news: News) -> str:
     """The picture in focus, its progress and actions, and the other pictures of its request.
 
     `news` is what its worker says, empty where none works on it.
     """
     preparing = news.get("preparing") if focus.phase is not None else None
+    waiting = words.WAITING_PAUSED if is_paused else words.WAITING_TURN if has_engine else words.WAITING_FOR_ENGINE
     return (
         f'<div class="picture{" several" if len(batch) > 1 else ""}" data-state="{focus.state}" data-job="{focus.id}">'
         f"{_frame(focus, is_on_disk=is_on_disk)}"
         f"{_tiles(focus, batch) if len(batch) > 1 else ''}"
         f"{_phases(focus, preparing)}"
-        f'<div class="now">{_sentence(focus, preparing, is_on_disk=is_on_disk, has_engine=has_engine)}'
+        f'<div class="now">{_sentence(focus, preparing, waiting, is_on_disk=is_on_disk)}'
         f"{_actions(focus, batch, is_on_disk=is_on_disk)}</div>"
         f"{account.notes(_notes(focus, news))}"
         f"{_caption(focus)}"
@@ -113,7 +114,7 @@ def _tile(job: Job, *, is_current: bool) -> str:
     else:
         inner = f'<span class="mark" data-state="{job.state}"></span>'
     if is_at_work(job):
-        inner += f'<span class="bar" style="--part:{_part(job):.2f}"></span>'
+        inner += f'<span class="bar" style="--part:{denoised(job):.2f}"></span>'
     label = escape(words.SHOW_PICTURE.format(prompt=job.request.prompt))
     current = ' aria-current="true"' if is_current else ""
     return (
@@ -122,7 +123,7 @@ def _tile(job: Job, *, is_current: bool) -> str:
     )
 
 
-def _part(job: Job) -> float:
+def denoised(job: Job) -> float:
     """How much of the denoising is done, from 0 to 1."""
     if job.phase is Phase.DECODE:
         return 1.0
@@ -136,7 +137,7 @@ def _phases(job: Job, preparing: News | None) -> str:
 
 def _phase(job: Job, phase: Phase, preparing: News | None) -> str:
     state = _phase_state(job, phase)
-    part = _part(job) if phase is Phase.DENOISE else 1.0
+    part = denoised(job) if phase is Phase.DENOISE else 1.0
     if preparing is not None:
         part = preparing["done_bytes"] / max(1, preparing["total_bytes"])
     steps = f"{job.step}/{job.request.steps}" if phase is Phase.DENOISE and state == "now" else ""
@@ -173,18 +174,18 @@ def _notes(job: Job, news: News) -> object:
     return (job.facts or {}).get("notes")
 
 
-def _sentence(job: Job, preparing: News | None, *, is_on_disk: bool, has_engine: bool) -> str:
+def _sentence(job: Job, preparing: News | None, waiting: str, *, is_on_disk: bool) -> str:
     is_problem = job.state is JobState.FAILED or (job.state is JobState.DONE and not is_on_disk)
-    text = words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, preparing, has_engine)
+    text = words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, preparing, waiting)
     text = escape(text)
     return f'<p class="sentence{" problem" if is_problem else ""}" role="status">{text}</p>'
 
 
-def _where(job: Job, preparing: News | None, has_engine: bool) -> str:
-    """Where the job is, in words."""
+def _where(job: Job, preparing: News | None, waiting: str) -> str:
+    """Where the job is, in words; `waiting` are those for one that has not begun."""
     match job.state:
         case JobState.QUEUED:
-            return words.WAITING_TURN if has_engine else words.WAITING_FOR_ENGINE
+            return waiting
         case JobState.RUNNING:
             return _running_sentence(job, preparing)
         case JobState.DONE:

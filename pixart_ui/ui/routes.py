@@ -20,9 +20,9 @@ from pixart_ui.errors import PixArtError
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme
 from pixart_ui.ui.live import Live
+from pixart_ui.ui.look import Look
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(?:png|jpg|jpeg|webp)")
-MAX_KEY_CHARS = 64
 THUMBNAIL_SIDE = 192
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 NEVER = {"Cache-Control": "no-store"}
@@ -53,9 +53,9 @@ async def _healthz(_: Request) -> Response:
 
 def _live(live: Live) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        mark, batch, focus = (request.query_params.get(key, "")[:MAX_KEY_CHARS] for key in ("mark", "batch", "job"))
+        query = request.query_params
         try:
-            snapshot = live.snapshot(mark, batch, focus)
+            snapshot = live.snapshot(query.get("mark", ""), Look.of(query))
         except PixArtError as error:
             return PlainTextResponse(error.message, status_code=503, headers=NEVER)
         if snapshot is None:

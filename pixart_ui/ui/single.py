@@ -7,17 +7,15 @@ values by component and run unqueued, so that closing or reloading a page loses 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, header, result, words
+from pixart_ui.ui.edge import QUIET
 from pixart_ui.ui.form import Form, build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.offer import offer
-
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Controls:
     """
 
     generate: gr.Button
+    enqueue: gr.Button
     message: gr.HTML
     ticket: gr.Textbox
     target: gr.Textbox
@@ -49,10 +48,12 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
                 message = gr.HTML(fragments.no_message(), elem_id="message")
                 gr.HTML("", elem_id="estimate")
                 generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
+                enqueue = gr.Button(words.ADD_TO_QUEUE, size="lg", elem_id="enqueue")
         with gr.Column(elem_id="right", min_width=280):
+            gr.HTML("", elem_id="paused")
             gr.HTML(result.nothing_yet(), elem_id="stage")
             gr.HTML(f"<h2>{words.RECENT}</h2>", elem_id="strip")
-    controls = Controls(generate, message, *_hidden())
+    controls = Controls(generate, enqueue, message, *_hidden())
     wire_form(form)
     _wire(services, form, controls)
     # A checkpoint may have been fetched since the page was put together.
@@ -94,6 +95,7 @@ def _wire(services: Services, form: Form, controls: Controls) -> None:
     form.precision.change(handlers.precision_hint, inputs, form.precision_hint, preprocess=False, **QUIET)
     for event in (
         form.checkpoint.input(handlers.adapt, inputs, everything, preprocess=False, **QUIET),
+        controls.enqueue.click(handlers.enqueue, inputs, controls.message, preprocess=False, **QUIET),
         controls.cancel.click(handlers.cancel, outputs=controls.message, **for_target),
         controls.reuse.click(handlers.reuse, outputs=everything, **for_target),
         controls.reuse_seed.click(handlers.reuse_seed, outputs=[controls.message, *seed], **for_target),

@@ -1,5 +1,5 @@
 """The look: slate and one indigo, Inter, light and dark. Only values here; rules that Gradio has no variable for are in
-`page.css`, the script in `page.js`.
+`page.css` and `queue.css`, the script in `page.js` and `queue.js`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ ASSETS = HERE.parent / "assets"
 
 
 def css() -> str:
-    return (HERE / "page.css").read_text(encoding="utf-8").replace("KEYS", words.GENERATE_KEYS)
+    sheets = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "queue.css"))
+    return sheets.replace("KEYS", words.GENERATE_KEYS)
 
 
 def script() -> str:
     """The page's script: one function that Gradio calls once the page stands."""
-    return (HERE / "page.js").read_text(encoding="utf-8").replace("/*WORDS*/", json.dumps(dict(words.SCRIPT_WORDS)))
+    page, queue = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "queue.js"))
+    return f"() => {{ const words = {json.dumps(dict(words.SCRIPT_WORDS))};\n({page})(words, ({queue})); }}"
 
 
 def theme() -> gr.themes.Base:

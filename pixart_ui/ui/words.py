@@ -12,6 +12,10 @@ from pixart_ui.request import Precision, TransformerPrecision
 
 TITLE = "PixArt UI"
 
+# The tabs
+SINGLE = "Single"
+QUEUE = "Queue"
+
 # The form
 PROMPT = "Prompt"
 PROMPT_HINT = "What should the picture show?"
@@ -46,6 +50,7 @@ TRANSFORMER_PRECISION_INFO = (
 CHECKPOINT = "Checkpoint"
 GENERATE = "Generate"
 GENERATE_KEYS = "Ctrl + Enter"
+ADD_TO_QUEUE = "Add to queue"
 MORE_CHECKPOINTS = "Larger checkpoints"
 MORE_CHECKPOINTS_INTRO = "Published by the PixArt team. Run the command once, then choose the checkpoint above."
 
@@ -121,6 +126,7 @@ ENGINE_STARTING = "Starting the engine…"
 ENGINE_READY = "Ready"
 QUEUE_RUNNING = "▶ {step}/{steps}"
 QUEUE_WAITING = "{count} waiting"
+QUEUE_PAUSED = "Paused"
 
 # The stage
 EMPTY_TITLE = "Say what you would like to see"
@@ -145,6 +151,7 @@ EXAMPLES_LARGE: Sequence[str] = (
 PHASES: Mapping[str, str] = {"encode": "Encode", "denoise": "Denoise", "decode": "Decode"}
 WAITING_FOR_ENGINE = "Waiting for the engine to start…"
 WAITING_TURN = "Waiting for its turn."
+WAITING_PAUSED = "Waiting: the queue is paused."
 ENCODING = "Encoding the prompt."
 DENOISING = "Step {step} of {steps}."
 DECODING = "Turning latents into pixels."
@@ -189,6 +196,88 @@ GROUP_NOTE = (
 )
 RAM_NOTE = "Predicted is RAM for weights and work; measured is the whole engine at its largest since it started."
 
+# The queue: what stands above the list
+NUM_RUNNING = "{count} being made"
+NUM_WAITING = "{count} waiting"
+NOTHING_OPEN = "Nothing is waiting"
+PAUSE = "Pause"
+RESUME = "Resume"
+PAUSED = "Paused: {reason}. No new picture is started."
+CANCEL_ALL = "Cancel all"
+TIME_LEFT = "{time} left"
+FILTER = "Which jobs are listed"
+SHOWS: Mapping[str, str] = {
+    "open": "Open",
+    "done": "Done",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "all": "All",
+}
+SEARCH = "Search the prompts"
+
+# The queue: the list
+JOBS = "Jobs"
+JOB = "Job {id}"
+STEPS_SHORT = "{steps} steps"
+GUIDANCE_SHORT = "guidance {guidance:g}"
+NO_GUIDANCE = "no guidance"
+SEED_SHORT = "seed {seed}"
+WAITING = "Waiting"
+IN_LINE = "{place} in line"
+STATES: Mapping[str, str] = {"done": "Done", "failed": "Failed", "cancelled": "Cancelled"}
+DENOISE_STEP = "Denoise {step}/{steps}"
+STOPPING = "Stopping…"
+SAVING_SHORT = "Saving"
+UP_NEXT = "Up next"
+NOTHING_FOUND = "No job here says “{text}”."
+LOOK_EVERYWHERE = "Look in all jobs"
+NOTHING_HERE: Mapping[str, str] = {
+    "open": "Nothing is waiting. What you add stands here, for everybody who has this page open.",
+    "done": "No picture is done yet.",
+    "failed": "No job has failed.",
+    "cancelled": "No job was cancelled.",
+    "all": "The queue is empty.",
+}
+PAGES = "Pages of the list"
+PAGE_OF = "{first}–{last} of {total}"
+FIRST_PAGE = "First"
+PREVIOUS_PAGE = "Previous"
+NEXT_PAGE = "Next"
+LAST_PAGE = "Last"
+FOLDS: Mapping[str, str] = {"failed": "Failed", "done": "Done"}
+RETRY_FAILED = "Retry all"
+ALL_PICTURES = "Download all pictures"
+CLEAR = "Clear what ended"
+CLEAR_ASK = "Take all done, failed and cancelled jobs off the list? Their pictures stay on the disk."
+SHOW_ALL = "Show all {count}"
+
+# The queue: what can be done with the selected jobs
+SELECTION = "Selected jobs"
+MOVE_FIRST = "First"
+MOVE_UP = "Up"
+MOVE_UP_KEYS = "Alt + ↑"
+MOVE_DOWN = "Down"
+MOVE_DOWN_KEYS = "Alt + ↓"
+MOVE_LAST = "Last"
+RETRY = "Try again"
+DUPLICATE = "Duplicate"
+CANCEL_SELECTED_KEYS = "Del"
+OPEN_JOB = "Open"
+DOWNLOAD_ZIP = "Download"
+CLEAR_SELECTION = "Unselect"
+UNDO = "Undo"
+DISMISS = "Close"
+JOB_ADDED, JOBS_ADDED = "1 job is in the queue.", "{count} jobs are in the queue."
+PLACE = "It is {place} in line."
+FIRST_PLACE = "The first is {place} in line."
+JOB_CANCELLED, JOBS_CANCELLED = "1 job is cancelled.", "{count} jobs are cancelled."
+JOB_RESTORED, JOBS_RESTORED = "1 job is back in line.", "{count} jobs are back in line."
+STILL_STOPPING = "One is still stopping: try it again in a moment."
+JOB_RETRIED, JOBS_RETRIED = "1 job is tried again.", "{count} jobs are tried again."
+JOB_DUPLICATED, JOBS_DUPLICATED = "1 copy stands at the end.", "{count} copies stand at the end."
+JOB_CLEARED, JOBS_CLEARED = "1 job is off the list.", "{count} jobs are off the list."
+UNKNOWN_VERB = "This page is older than the app: reload it."
+
 # Messages
 REUSED_SETTINGS = "The settings of that picture are in the form."
 REUSED_SEED = "Seed {seed} is kept for the next pictures."
@@ -198,7 +287,36 @@ BROKEN = "Something went wrong inside the app ({kind}): the details are in its t
 CONNECTION_LOST = "The app does not answer. Your prompt is kept; this page goes on as soon as it is back."
 
 # What script needs to say
-SCRIPT_WORDS: Mapping[str, str] = {"lost": CONNECTION_LOST, "title": TITLE}
+SCRIPT_WORDS: Mapping[str, str] = {
+    "lost": CONNECTION_LOST,
+    "selected": "{count} selected",
+    "soon": "any moment",
+    "seconds": "in {n} s",
+    "minutes": "in {n} min",
+    "at": "at {time}",
+    "span": "Starts about {starts}, done about {ends}",
+    "yes": "Yes",
+    "no": "No, leave it",
+}
+
+
+def enqueued(count: int, place: int | None) -> str:
+    """What was added, and where it stands; the place is None once it has begun."""
+    added = count_jobs(count, JOB_ADDED, JOBS_ADDED)
+    if place is None:
+        return added
+    return f"{added} {(FIRST_PLACE if count > 1 else PLACE).format(place=ordinal(place))}"
+
+
+def count_jobs(count: int, one: str, several: str) -> str:
+    """The sentence for one job, or the one for any other number of them."""
+    return one if count == 1 else several.format(count=f"{count:,}")
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th; 11th; 1,021st."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
 
 
 def size_label(width: int, height: int) -> str:
@@ -243,5 +361,5 @@ def title(running: tuple[int, int] | None, waiting: int) -> str:
     if running is not None:
         state.append(QUEUE_RUNNING.format(step=running[0], steps=running[1]))
     if waiting:
-        state.append(QUEUE_WAITING.format(count=waiting))
+        state.append(QUEUE_WAITING.format(count=f"{waiting:,}"))
     return f"{' · '.join(state)} – {TITLE}" if state else TITLE

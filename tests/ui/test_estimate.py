@@ -23,6 +23,7 @@ from pixart_ui.ui.estimate import estimate, sentence, smallest_card
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.live import Live
+from pixart_ui.ui.look import Look
 from tests.ui.conftest import start, submit
 
 KEY = "Card | 1 | 2"
@@ -235,7 +236,7 @@ def test_pages_ask_again_when_the_worker_has_news(services: Services, report: Re
     live = Live(services, Watch(), ())
 
     def basis() -> str:
-        shown = live.snapshot("", "", "")
+        shown = live.snapshot("", Look())
         assert shown is not None
         return shown.basis
 

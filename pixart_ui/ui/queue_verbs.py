@@ -1,0 +1,104 @@
+"""What the buttons of the queue's list do: one verb with the jobs that it is for, as `cancel:12,13`.
+
+Each verb is one call of the journal, which refuses what cannot be done with a sentence. What comes back is a note for
+the person who pressed; everybody sees the change itself within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pixart_ui.errors import InputError
+from pixart_ui.jobs.job import JobState, Move
+from pixart_ui.services import LOCAL_OWNER, Services
+from pixart_ui.ui import fragments, words
+from pixart_ui.ui.edge import guarded, ids_in
+
+Verb = Callable[[Services, Sequence[int]], str]
+
+
+def act(services: Services, target: object) -> str:
+    """Do what the page asks for; a note or an error as HTML."""
+
+    def work() -> str:
+        name, _, ids = str(target).partition(":")
+        if name not in VERBS:
+            raise InputError(words.UNKNOWN_VERB)
+        return VERBS[name](services, ids_in(ids))
+
+    return guarded(work, lambda error: fragments.toast(error.message, is_problem=True))
+
+
+def _pause(services: Services, _: Sequence[int]) -> str:
+    services.journal.pause()
+    return ""
+
+
+def _resume(services: Services, _: Sequence[int]) -> str:
+    services.journal.resume()
+    return ""
+
+
+def _cancel(services: Services, ids: Sequence[int]) -> str:
+    return _cancelled(services.journal.cancel(ids))
+
+
+def _cancel_all(services: Services, _: Sequence[int]) -> str:
+    return _cancelled(services.journal.cancel_all())
+
+
+def _cancelled(ids: Sequence[int]) -> str:
+    if not ids:
+        return fragments.toast(words.ALREADY_OVER)
+    return fragments.toast(words.count_jobs(len(ids), words.JOB_CANCELLED, words.JOBS_CANCELLED), undo=("restore", ids))
+
+
+def _restore(services: Services, ids: Sequence[int]) -> str:
+    """Take a cancellation back. A running job is cancelled once its step is over: until then it can't be."""
+    cancelled = [job.id for job in services.journal.jobs(states=[JobState.CANCELLED], ids=ids)]
+    stopping = len(services.journal.jobs(states=[JobState.RUNNING], ids=ids))
+    services.journal.retry(cancelled)
+    text = words.count_jobs(len(cancelled), words.JOB_RESTORED, words.JOBS_RESTORED)
+    return fragments.toast(f"{text} {words.STILL_STOPPING}" if stopping else text)
+
+
+def _retry(services: Services, ids: Sequence[int]) -> str:
+    return fragments.toast(words.count_jobs(len(services.journal.retry(ids)), words.JOB_RETRIED, words.JOBS_RETRIED))
+
+
+def _retry_failed(services: Services, _: Sequence[int]) -> str:
+    return fragments.toast(
+        words.count_jobs(len(services.journal.retry_failed()), words.JOB_RETRIED, words.JOBS_RETRIED)
+    )
+
+
+def _duplicate(services: Services, ids: Sequence[int]) -> str:
+    copies = services.journal.duplicate(ids, LOCAL_OWNER)
+    text = words.count_jobs(len(copies), words.JOB_DUPLICATED, words.JOBS_DUPLICATED)
+    return fragments.toast(text, undo=("cancel", [job.id for job in copies]))
+
+
+def _clear(services: Services, _: Sequence[int]) -> str:
+    return fragments.toast(words.count_jobs(services.journal.clear_finished(), words.JOB_CLEARED, words.JOBS_CLEARED))
+
+
+def _move(where: Move) -> Verb:
+    def move(services: Services, ids: Sequence[int]) -> str:
+        services.journal.move(ids, where)
+        return ""
+
+    return move
+
+
+VERBS: Mapping[str, Verb] = {
+    "pause": _pause,
+    "resume": _resume,
+    "cancel": _cancel,
+    "cancel-all": _cancel_all,
+    "restore": _restore,
+    "retry": _retry,
+    "retry-failed": _retry_failed,
+    "duplicate": _duplicate,
+    "clear": _clear,
+    **{str(where): _move(where) for where in Move},
+}

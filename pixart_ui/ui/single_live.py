@@ -1,0 +1,61 @@
+"""The live regions of the Single tab: the stage and the strip of recent pictures.
+
+A page may name the batch that it asked for, and a picture in it; otherwise it sees what is being made now, or else what
+was made last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.services import Services
+from pixart_ui.ui import fragments, result
+from pixart_ui.ui.look import Look
+from pixart_ui.ui.moment import Moment
+
+RECENT = 24
+
+
+def single_regions(services: Services, look: Look, now: Moment, examples: Sequence[str]) -> dict[str, str]:
+    recent = services.journal.jobs(states=[JobState.DONE], limit=RECENT)
+    shown = _shown(services, look.batch, now, recent)
+    job = _focus(shown, look.job)
+    return {
+        "paused": fragments.paused(now.paused),
+        "stage": _stage(services, job, shown, now) if job is not None else result.empty_stage(examples),
+        "strip": result.strip([*now.active, *recent], job),
+    }
+
+
+def _shown(services: Services, batch: str, now: Moment, recent: Sequence[Job]) -> Sequence[Job]:
+    """The pictures of one request: the page's own, else the one being made or next, else the last one."""
+    journal = services.journal
+    own = journal.jobs(batch=batch, newest_first=False) if batch else ()
+    if own:
+        return own
+    waiting = journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1)
+    first = next(iter((*now.active, *now.running, *waiting, *recent)), None)
+    return journal.jobs(batch=first.batch, newest_first=False) if first is not None else ()
+
+
+def _stage(services: Services, job: Job, shown: Sequence[Job], now: Moment) -> str:
+    is_on_disk = services.image_path(job) is not None
+    news = next((worker.info for worker in now.workers if worker.id == job.worker), {})
+    html = result.stage(
+        job, shown, is_on_disk=is_on_disk, has_engine=now.has_engine, is_paused=now.paused is not None, news=news
+    )
+    if now.trouble is not None and not job.state.is_end:
+        html += f'<p class="message problem" role="alert">{escape(now.trouble)}</p>'
+    return html
+
+
+def _focus(shown: Sequence[Job], wanted: str) -> Job | None:
+    """The picture asked for, else the one being made, else the last finished one, else the first."""
+    if not shown:
+        return None
+    named = [job for job in shown if str(job.id) == wanted]
+    running = [job for job in shown if result.is_at_work(job)]
+    done = [job for job in shown if job.state is JobState.DONE]
+    return (named or running or done[-1:] or shown)[0]
