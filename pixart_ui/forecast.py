@@ -1,20 +1,90 @@
 """When each job of the queue will begin and end, as far as planner and measurements can say. Pure: no torch, no disk.
 
-`services.forecast()` gives one for the present state of the journal. It is a prediction: a job that was never measured
-counts with the planner's formulas, and nothing is known of what people will add.
+The queue is walked as workers will: groups formed by turns of the owners, each group taken by the worker that is free
+first. `services.forecast()` gives one for the present state of the journal. It is a prediction: what was never measured
+counts with the planner's formulas, every prompt as one that T5 has not seen yet, and nothing is known of what people
+will add. Times are seconds from the moment that it is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from heapq import heapreplace
+from itertools import chain
+from typing import NamedTuple
 
 from pixart_ui.events import Phase
+from pixart_ui.jobs.open_work import OpenWork, RunningJob, WaitingRow
+
+
+@dataclass(frozen=True)
+class PictureSeconds:
+    """What a picture of one kind takes on one device.
+
+    `encode` is its own share of encoding; `encode_pass` comes once a group, however many pictures it has, and `load`
+    once a group before which other weights were there. `is_estimate`: not all of it was measured on that device.
+    """
+
+    encode: float = 0.0
+    step: float = 0.0
+    steps: int = 1
+    decode: float = 0.0
+    encode_pass: float = 0.0
+    load: float = 0.0
+    is_estimate: bool = False
+
+    @property
+    def denoise(self) -> float:
+        return self.step * self.steps
+
+
+class GroupSeconds(NamedTuple):
+    """What a group takes on one device; `key` says which weights it needs, `load` is there unless they are."""
+
+    key: str
+    encode: float
+    denoise: float
+    decode: float
+    load: float
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What waits, in the groups and the order in which workers will claim it."""
+
+    groups: tuple[tuple[WaitingRow, ...], ...] = ()
+
+    @cached_property
+    def number_of(self) -> Mapping[int, int]:
+        """In which group each job is."""
+        return {row[0]: number for number, group in enumerate(self.groups) for row in group}
+
+    def seconds(self, kinds: Mapping[str, PictureSeconds]) -> list[GroupSeconds]:
+        """What each takes on a device where pictures take that, by their cost keys."""
+        return [_group_seconds(group, kinds) for group in self.groups]
+
+
+@dataclass(frozen=True)
+class WorkerPace:
+    """A live worker: what open jobs take there, by their cost keys, and the waiting groups.
+
+    `loaded` is the group key of the weights on its device, None where that is not known; `elapsed` are the seconds for
+    which its running jobs have been seen where they are now.
+    """
+
+    id: str
+    kinds: Mapping[str, PictureSeconds]
+    groups: Sequence[GroupSeconds]
+    loaded: str | None = None
+    elapsed: float = 0.0
 
 
 @dataclass(frozen=True)
 class JobForecast:
-    """Seconds from now."""
+    """Seconds from now. A job starts when its group does, or when the one before it in the group is done."""
 
     start_in: float
     finish_in: float
@@ -24,15 +94,218 @@ class JobForecast:
 class Forecast:
     """`seconds_left` is until all that is open has ended; None while no worker runs, it is paused or nothing is open.
 
-    `by_phase` is what is left to do, in seconds of work of all workers. `is_estimate` says that some of it was never
-    measured on its device.
+    `by_phase` is what is left to do, in seconds of work of all workers; loading weights counts to the phase that waits
+    for them. `is_estimate` says that some of it was never measured on its device.
     """
 
     seconds_left: float | None = None
     by_phase: Mapping[Phase, float] = field(default_factory=lambda: dict.fromkeys(Phase, 0.0))
     is_estimate: bool = False
-    jobs: Mapping[int, JobForecast] = field(default_factory=dict, repr=False)
+    running: Mapping[int, JobForecast] = field(default_factory=dict, repr=False)
+    waiting: Timeline | None = field(default=None, repr=False)
 
     def of(self, job_id: int) -> JobForecast | None:
         """None where nothing can be said: the job has ended, or nobody will run it as things are."""
-        return self.jobs.get(job_id)
+        found = self.running.get(job_id)
+        return found if found is not None or self.waiting is None else self.waiting.of(job_id)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the waiting groups begin, how long their weights load first, and what their pictures take there."""
+
+    groups: Groups
+    starts: Sequence[float]
+    loads: Sequence[float]
+    kinds: Sequence[Mapping[str, PictureSeconds]]
+
+    def of(self, job_id: int) -> JobForecast | None:
+        number = self.groups.number_of.get(job_id)
+        if number is None:
+            return None
+        group, kinds = self.groups.groups[number], self.kinds[number]
+        found = [kinds[row[3]] for row in group]
+        begin, at = self.starts[number], self.starts[number] + self.loads[number] + _encode_seconds(found)
+        for row, kind in zip(group, found, strict=True):
+            end = at + kind.denoise + kind.decode
+            if row[0] == job_id:
+                return JobForecast(begin, end)
+            begin = at = end
+        return None
+
+
+def form_groups(by_owner: Sequence[Sequence[WaitingRow]], group_size: int) -> Groups:
+    """What workers that claim so many jobs at once will take, group by group; see `jobs/turns.py`."""
+    return Groups(tuple(_claims([_Owner(rows) for rows in by_owner if rows], group_size)))
+
+
+def forecast(work: OpenWork, groups: Groups, workers: Sequence[WorkerPace]) -> Forecast:
+    """What comes of all that is open if these workers go on; `groups` are those of `work.waiting`."""
+    has_waiting = work.pause_reason is None and bool(groups.groups)
+    left = [_running_left(worker, [job for job in work.running if job.worker == worker.id]) for worker in workers]
+    by_phase = {phase: sum(part.by_phase[phase] for part in left) for phase in Phase}
+    running = dict(chain.from_iterable(part.jobs.items() for part in left))
+    timeline, end = None, max((part.seconds for part in left), default=0.0)
+    if workers and has_waiting:
+        timeline, end = _assign(groups, workers, [part.seconds for part in left], by_phase)
+    is_known = work.pause_reason is None and bool(running or timeline is not None)
+    return Forecast(
+        end if is_known else None,
+        by_phase,
+        any(kind.is_estimate for worker in workers for kind in worker.kinds.values()),
+        running,
+        timeline,
+    )
+
+
+# What runs
+
+
+@dataclass(frozen=True)
+class _RunningLeft:
+    """What is left of the jobs that a worker has claimed."""
+
+    seconds: float
+    by_phase: Mapping[Phase, float]
+    jobs: Mapping[int, JobForecast]
+
+
+def _running_left(worker: WorkerPace, jobs: Sequence[RunningJob]) -> _RunningLeft:
+    """The one that is furthest comes first, those that only wait keep their order."""
+    at = encode = _encode_left(worker, jobs)
+    by_phase = {Phase.ENCODE: encode, Phase.DENOISE: 0.0, Phase.DECODE: 0.0}
+    found: dict[int, JobForecast] = {}
+    for job in sorted(jobs, key=_is_begun, reverse=True):
+        denoise, decode = _picture_left(job, worker.kinds[job.cost_key], worker.elapsed)
+        begin, at = 0.0 if not found or _is_begun(job) else at, at + denoise + decode
+        found[job.id] = JobForecast(begin, at)
+        by_phase[Phase.DENOISE] += denoise
+        by_phase[Phase.DECODE] += decode
+    return _RunningLeft(at, by_phase, found)
+
+
+def _is_begun(job: RunningJob) -> bool:
+    """Whether the engine works, or has worked, on this very picture."""
+    return job.step > 0 or job.phase in (Phase.DENOISE, Phase.DECODE)
+
+
+def _encode_left(worker: WorkerPace, jobs: Sequence[RunningJob]) -> float:
+    """Encoding is for the whole group, before its first picture."""
+    if not jobs or any(_is_begun(job) for job in jobs):
+        return 0.0
+    return max(0.0, _encode_seconds([worker.kinds[job.cost_key] for job in jobs]) - worker.elapsed)
+
+
+def _picture_left(job: RunningJob, kind: PictureSeconds, elapsed: float) -> tuple[float, float]:
+    """Seconds of denoising and of decoding. `elapsed` has passed in the present step or phase."""
+    is_being_saved = job.phase is None and job.step > 0
+    if is_being_saved or job.is_cancel_requested:
+        return 0.0, 0.0
+    if job.phase is Phase.DECODE:
+        return 0.0, max(0.0, kind.decode - elapsed)
+    denoise = kind.step * max(0, kind.steps - job.step)
+    return max(0.0, denoise - min(elapsed, kind.step)) if job.phase is Phase.DENOISE else denoise, kind.decode
+
+
+# What waits
+
+
+def _assign(
+    groups: Groups, workers: Sequence[WorkerPace], free_in: Sequence[float], by_phase: dict[Phase, float]
+) -> tuple[Timeline, float]:
+    """Each group goes to the worker that is free first. Adds to `by_phase`; the second value is when all have ended."""
+    free = sorted((at, index) for index, at in enumerate(free_in))
+    loaded = [worker.loaded for worker in workers]
+    timeline = Timeline(groups, starts := [], loads := [], kinds := [])
+    for number in range(len(groups.groups)):
+        at, index = free[0]
+        key, encode, denoise, decode, load = workers[index].groups[number]
+        if loaded[index] == key:
+            load = 0.0
+        loaded[index] = key
+        starts.append(at)
+        loads.append(load)
+        kinds.append(workers[index].kinds)
+        by_phase[Phase.ENCODE] += encode
+        by_phase[Phase.DENOISE] += load + denoise
+        by_phase[Phase.DECODE] += decode
+        heapreplace(free, (at + load + encode + denoise + decode, index))
+    return timeline, max(at for at, _ in free)
+
+
+def _encode_seconds(kinds: Sequence[PictureSeconds]) -> float:
+    """Of a group of pictures of these kinds."""
+    return max(kind.encode_pass for kind in kinds) + sum(kind.encode for kind in kinds)
+
+
+def _group_seconds(group: Sequence[WaitingRow], kinds: Mapping[str, PictureSeconds]) -> GroupSeconds:
+    found = [kinds[row[3]] for row in group]
+    return GroupSeconds(
+        group[0][2],
+        _encode_seconds(found),
+        sum(kind.step * kind.steps for kind in found),
+        sum(kind.decode for kind in found),
+        max(kind.load for kind in found),
+    )
+
+
+class _Owner:
+    """What one owner has waiting: in their order, and that which can share weights."""
+
+    def __init__(self, rows: Sequence[WaitingRow]) -> None:
+        self._rows = deque(rows)
+        self._taken: set[int] = set()
+        self._fitting: dict[str, deque[WaitingRow]] = {}
+        for row in rows:
+            if row[1] == 0:
+                self._fitting.setdefault(row[2], deque()).append(row)
+
+    def first(self) -> WaitingRow | None:
+        while self._rows and self._rows[0][0] in self._taken:
+            self._rows.popleft()
+        return self._rows[0] if self._rows else None
+
+    def take_first(self) -> WaitingRow:
+        return self._rows.popleft()
+
+    def take_fitting(self, key: str) -> WaitingRow | None:
+        """The first that needs these weights and over which no worker died."""
+        fitting = self._fitting.get(key)
+        if not fitting:
+            return None
+        row = fitting.popleft()
+        self._taken.add(row[0])
+        return row
+
+
+def _claims(owners: list[_Owner], group_size: int) -> Iterator[tuple[WaitingRow, ...]]:
+    """`owners` in their turn: whoever is served goes to the end, the one served last behind all."""
+    while owners := [owner for owner in owners if owner.first() is not None]:
+        first = owners[0].first()
+        assert first is not None
+        if first[1] > 0:
+            yield (owners[0].take_first(),)
+            owners = [*owners[1:], owners[0]]
+            continue
+        group, served = _one_claim(owners, first[2], group_size)
+        yield tuple(group)
+        owners = [*(owner for owner in owners if owner not in served), *served]
+
+
+def _one_claim(owners: Sequence[_Owner], key: str, group_size: int) -> tuple[list[WaitingRow], list[_Owner]]:
+    """A job of each owner in turn until the group is full; and who was served, the last one last."""
+    group: list[WaitingRow] = []
+    served: dict[_Owner, None] = {}
+    asked: Sequence[_Owner] = owners
+    while asked:
+        having: list[_Owner] = []
+        for owner in asked:
+            if len(group) == group_size:
+                return group, list(served)
+            if (row := owner.take_fitting(key)) is not None:
+                group.append(row)
+                having.append(owner)
+                served.pop(owner, None)
+                served[owner] = None
+        asked = having
+    return group, list(served)

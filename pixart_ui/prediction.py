@@ -16,8 +16,9 @@ from pixart_ui.catalog import Checkpoint, Component
 from pixart_ui.engine import planner, shapes
 from pixart_ui.engine.calibration import Calibration, Table
 from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Demand, Limits
+from pixart_ui.engine.shapes import ComponentShape
 from pixart_ui.events import Plan
-from pixart_ui.request import Numerics, ResolvedRequest
+from pixart_ui.request import Numerics, Precision, ResolvedRequest, TransformerPrecision
 
 # How many tokens a prompt has, where padding to the limit is not asked for.
 USUAL_TOKENS = 77
@@ -91,23 +92,33 @@ def is_cpu(info: Mapping[str, Any]) -> bool:
 
 def demand_of(requests: Sequence[ResolvedRequest], checkpoint: Checkpoint, *, is_cpu: bool) -> Demand:
     """The pictures of one request in numbers. Raises CheckpointError for a damaged local folder."""
-    request, folder = requests[0], checkpoint.folder
+    request = requests[0]
     wanted = request.transformer_precision
-    if folder is not None:
-        found = shapes.folder_shapes(folder, checkpoint, request.precision, is_cpu=is_cpu, transformer_precision=wanted)
-    else:
-        found = shapes.published_shapes(checkpoint, request.precision, is_cpu=is_cpu, transformer_precision=wanted)
-    is_padded = request.numerics is Numerics.EXACT
     return Demand(
-        found,
+        weight_shapes(checkpoint, request.precision, wanted, is_cpu=is_cpu),
         request.bin_width,
         request.bin_height,
         request.steps,
         request.is_guided,
         num_images=len(requests),
         num_texts=2 if request.is_guided else 1,
-        num_tokens=request.max_tokens if is_padded else min(USUAL_TOKENS, request.max_tokens),
+        num_tokens=num_tokens(request.numerics, request.max_tokens),
         precision=request.precision,
         numerics=request.numerics,
         transformer_precision=wanted,
     )
+
+
+def weight_shapes(
+    checkpoint: Checkpoint, precision: Precision, transformer_precision: TransformerPrecision, *, is_cpu: bool
+) -> Mapping[Component, ComponentShape]:
+    """The sizes of a checkpoint's components in those precisions. Raises CheckpointError for a damaged local folder."""
+    wanted, folder = transformer_precision, checkpoint.folder
+    if folder is not None:
+        return shapes.folder_shapes(folder, checkpoint, precision, is_cpu=is_cpu, transformer_precision=wanted)
+    return shapes.published_shapes(checkpoint, precision, is_cpu=is_cpu, transformer_precision=wanted)
+
+
+def num_tokens(numerics: Numerics, max_tokens: int) -> int:
+    """Of a prompt of usual length; `exact` pads it to the limit."""
+    return max_tokens if numerics is Numerics.EXACT else min(USUAL_TOKENS, max_tokens)

@@ -18,6 +18,7 @@ from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.forecast import Forecast
+from pixart_ui.forecaster import Forecaster
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
@@ -41,18 +42,21 @@ class Services:
     hub: Hub
     journal: Journal
     wildcards: Wildcards
+    forecaster: Forecaster
 
     @classmethod
     def open(cls, settings: Settings) -> Services:
         """Create the folders that are missing and open the journal. Raises InputError, JournalError."""
         make_folders(settings)
+        known, journal = catalog(), Journal(settings.journal_path)
         return cls(
             settings=settings,
-            catalog=catalog(),
+            catalog=known,
             styles=Styles.load(presets_dir()),
             hub=Hub(settings.checkpoints_dir),
-            journal=Journal(settings.journal_path),
+            journal=journal,
             wildcards=Wildcards(presets_dir() / "wildcards"),
+            forecaster=Forecaster(journal, known, settings.calibration_path),
         )
 
     def default_checkpoint(self) -> Checkpoint:
@@ -94,8 +98,8 @@ class Services:
         return prediction.predict(demand, info, Table.load(self.settings.calibration_path), there)
 
     def forecast(self) -> Forecast:
-        """When each open job will begin and end, and what is left in all."""
-        return Forecast()
+        """When each open job will begin and end, and what is left in all. Made once for each change of the journal."""
+        return self.forecaster.now()
 
     def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
         """Put the pictures of a request at the head of the queue and return at once."""
