@@ -70,6 +70,9 @@ def _among(only: Sequence[int] | None) -> dict[str, Any]:
 def in_turn(rows: Sequence[Sequence[int]]) -> Iterator[int]:
     """The first of each row, then the second of each that has one, and so on."""
     place = 0
-    while rows := [row for row in rows if len(row) > place]:
+    while len(rows) > 1:
+        rows = [row for row in rows if len(row) > place]
         yield from (row[place] for row in rows)
         place += 1
+    for row in rows:
+        yield from row[place:]
