@@ -72,12 +72,12 @@ def test_running_jobs_say_how_far_they_are(journal: Journal) -> None:
     journal.submit([request(1), request(2)], "local")
     first, second = journal.claim("one", lease_seconds=60, limit=2)
     journal.progress(first, phase=Phase.DENOISE, step=3, preview=None)
-    journal.progress(second, phase=Phase.ENCODE, step=0, preview=None)
+    journal.progress(second, phase=Phase.DENOISE, step=1, preview=None)
     journal.cancel([second.id])
     work = journal.open_work()
     assert [(job.id, job.worker, job.phase, job.step) for job in work.running] == [
         (first.id, "one", Phase.DENOISE, 3),
-        (second.id, "one", Phase.ENCODE, 0),
+        (second.id, "one", Phase.DENOISE, 1),
     ]
     assert [job.is_cancel_requested for job in work.running] == [False, True]
     assert work.pause_reason is None
