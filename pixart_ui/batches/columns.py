@@ -85,10 +85,10 @@ class Names:
         self._renamed: dict[str, str] = {}
         self._left: dict[str, None] = {}
 
-    def field(self, name: str, kind: str) -> str | None:
+    def field(self, name: str, kind: str, where: str = "") -> str | None:
         """The setting that a name stands for, None for what belongs to results. Raises InputError for any other name.
 
-        `kind` is what the file calls a name: a column or a key.
+        `kind` is what the file calls a name, a column or a key; `where` goes on from there, where that needs saying.
         """
         key = folded(name)
         if key in RESULTS:
@@ -96,7 +96,7 @@ class Names:
             return None
         field = _MEANING.get(key)
         if field is None:
-            raise _unknown(name, kind)
+            raise _unknown(name, kind, where)
         if field != key:
             self._renamed[name.strip()] = field
         return field
@@ -112,9 +112,9 @@ class Names:
         return tuple(notes)
 
 
-def _unknown(name: str, kind: str) -> InputError:
+def _unknown(name: str, kind: str, where: str) -> InputError:
     """Names the nearest of all that are understood, and lists ours."""
     shown = name if len(name) <= 60 else name[:57] + "…"
     near = difflib.get_close_matches(folded(name[:200]), _MEANING, n=1)
     hint = f", did you mean {near[0]!r}" if near else ""
-    return InputError(f"Unknown {kind} {shown!r}{hint}: leave it out, or choose one of {', '.join(_FIELDS)}.")
+    return InputError(f"Unknown {kind} {shown!r}{where}{hint}: leave it out, or choose one of {', '.join(_FIELDS)}.")

@@ -7,8 +7,9 @@ name, the beginning of the content does: a list or object of JSON, a header that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 from pixart_ui.batches.columns import Names
 from pixart_ui.batches.documents import is_lines_of_json, read_document, read_lines_of_json
@@ -26,7 +27,7 @@ MAX_BYTES = 16 << 20
 LINES, CSV, JSON, JSONL = "lines", "CSV", "JSON", "JSONL"
 _KINDS = {".txt": LINES, ".csv": CSV, ".tsv": CSV, ".json": JSON, ".jsonl": JSONL, ".ndjson": JSONL}
 ENDINGS = tuple(_KINDS)
-_JSON_BEGINS = re.compile(r'\s*(?:\[\s*["{\]]|\{\s*(?:"[^"]*"\s*:|\}))')
+_JSON_BEGINS = re.compile(r'\s*(?:\[\s*(?:["{\]]|\[\s*\[)|\{\s*(?:"[^"]*"\s*:|\}))')
 
 
 def read_draft(
@@ -47,6 +48,14 @@ def read_draft(
     return drafting.finish(kind, names.notes)
 
 
+def draft_of_prompts(prompts: Iterable[str], *, base: GenerationRequest | None, wildcards: Wildcards) -> Draft:
+    """The same for prompts that are told apart already; each is a row."""
+    drafting = Drafting(_what(None), base, wildcards)
+    for number, prompt in enumerate(prompts, start=1):
+        drafting.add(Row(number, {"prompt": prompt}))
+    return drafting.finish(LINES, ())
+
+
 def read_file(path: Path) -> bytes:
     """The content of a file, or of a pipe, for `read_draft`. Raises InputError where it is too large or unreadable."""
     what = _what(path.name)
@@ -55,11 +64,16 @@ def read_file(path: Path) -> bytes:
         if size > MAX_BYTES:
             raise _too_large(what, f"{size:,} bytes")
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return read_stream(file, path.name)
     except OSError as error:
         raise InputError(f"{what} cannot be read ({error.strerror}): check the path and its permissions.") from None
+
+
+def read_stream(stream: BinaryIO, name: str | None = None) -> bytes:
+    """The same for what is open already."""
+    content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise _too_large(what, f"more than {MAX_BYTES:,} bytes")
+        raise _too_large(_what(name), f"more than {MAX_BYTES:,} bytes")
     return content
 
 

@@ -9,6 +9,7 @@ away again.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -91,17 +92,22 @@ def _records(text: str, delimiter: str, what: str) -> Iterator[tuple[int, list[s
 
 
 def _fields(header: Sequence[str], names: Names, what: str) -> list[str | None]:
-    """The setting of each column, None for those without. Raises InputError for what is not understood."""
+    """The setting of each column, None for those of results, empty for those without a name.
+
+    Raises InputError for what is not understood.
+    """
     if not any(map(columns.is_prompt, header)):
+        near = difflib.get_close_matches("prompt", map(columns.folded, header[:100]), n=1)
+        hint = f", is {near[0]!r} meant" if near else ""
         shown = ", ".join(name for name in header if name)
         raise InputError(
-            f"{what} has no column prompt (its first row is {_short(shown)!r}): "
+            f"{what} has no column prompt, its first row is {_short(shown)!r}{hint}: "
             "begin it with a row of names, such as prompt,seed,steps.",
             "prompt",
         )
-    fields = [names.field(name, "column") if name else None for name in header]
+    fields = [names.field(name, "column", f" in {_inside(what)}") if name else "" for name in header]
     for position, field in enumerate(fields):
-        if field is not None and field in fields[:position]:
+        if field and field in fields[:position]:
             raise InputError(
                 f"{what} has two columns for {field} ({header[fields.index(field)]!r} and {header[position]!r}): "
                 "leave one out.",
@@ -116,13 +122,22 @@ def _row(
     if len(record) != len(fields):
         return RowProblem(
             number,
-            f"{len(record)} cells stand where the header has {len(fields)}: "
+            f"The row has {_cells_in_words(len(record))}, the header {len(fields)}: "
             f"put text with {DELIMITERS[delimiter]} in double quotes, and leave no cell out.",
         )
-    values = {field: unguard(cell) for field, cell in zip(fields, record, strict=True) if field is not None and cell}
+    for position, (field, cell) in enumerate(zip(fields, record, strict=True), start=1):
+        if field == "" and cell:
+            return RowProblem(
+                number, f"{_short(cell)!r} stands in column {position}, which has no name: name it, or empty it."
+            )
+    values = {field: unguard(cell) for field, cell in zip(fields, record, strict=True) if field and cell}
     if delimiter != "," and (match := _DECIMAL_COMMA.fullmatch(values.get("guidance_scale", ""))):
         values["guidance_scale"] = f"{match[1]}.{match[2]}"
     return Row(number, values, is_complete)
+
+
+def _cells_in_words(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def _inside(what: str) -> str:

@@ -1,22 +1,23 @@
 """`queue`: the jobs of the data folder, while the app runs or not: both act on the same journal.
 
-`add`, `list`, `pause`, `resume`, `cancel`, `retry`, `move` and `clear` need no worker; `run` is one, without the page.
+`add`, `list`, `export`, `pause`, `resume`, `cancel`, `retry`, `move` and `clear` need no worker; `run` is one, without
+the page.
 Results go to stdout, with `--json` as JSON, what is to be said beside them to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from pixart_ui.commands.flags import add_device_flags, add_request_flags, asked
+from pixart_ui.commands.flags import add_device_flags
+from pixart_ui.commands.queue_add import add_adding_flags, run_add
+from pixart_ui.commands.queue_export import add_export_flags, run_export
+from pixart_ui.commands.queue_output import as_json, jobs_in_words, line_of, print_jobs, print_json, say, states_named
 from pixart_ui.errors import InputError, PixArtError, unknown_name
 from pixart_ui.jobs.job import Job, JobState, Move, QueuePage
 from pixart_ui.jobs.queue_edits import PAUSED_BY_HAND
@@ -25,7 +26,6 @@ from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 
 POLL_SECONDS = 0.2
-PROMPT_CHARS = 60
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,7 @@ def add_parser(
 
 def _add_adding(verb: Callable[[str, Verb, str], argparse.ArgumentParser]) -> None:
     add = verb("add", run_add, "put jobs at the end of the queue")
-    add.add_argument("prompts", nargs="+", metavar="PROMPT", help="what a picture should show; each is a job")
-    add_request_flags(add)
+    add_adding_flags(add)
     running = verb("run", run_run, "run the jobs here, without the page, until Ctrl+C")
     running.add_argument("--drain", action="store_true", help="end when no job is left")
     add_device_flags(running)
@@ -63,6 +62,7 @@ def _add_seeing(verb: Callable[[str, Verb, str], argparse.ArgumentParser]) -> No
     listing.add_argument("--state", metavar="STATE", help=f"only one of {', '.join(JobState)}")
     listing.add_argument("--text", metavar="TEXT", help="only prompts with this in them")
     _add_owner(listing)
+    add_export_flags(verb("export", run_export, "the jobs as CSV or JSON, which `add` reads again, and their pictures"))
 
 
 def _add_changing(verb: Callable[[str, Verb, str], argparse.ArgumentParser]) -> None:
@@ -104,22 +104,16 @@ def _with_services(run: Verb) -> Callable[[Settings, argparse.Namespace], int]:
 # The verbs
 
 
-def run_add(services: Services, args: argparse.Namespace) -> int:
-    requests = [asked(args, prompt) for prompt in args.prompts]
-    _print_jobs(services, services.enqueue(requests), args, did="added")
-    return 0
-
-
 def run_list(services: Services, args: argparse.Namespace) -> int:
-    page = services.journal.page(states=_states(args.state), text=args.text, owner=args.owner)
+    page = services.journal.page(states=states_named(args.state), text=args.text, owner=args.owner)
     if args.json:
-        _print_json(_as_json(services, page))
+        print_json(as_json(services, page))
         return 0
     for job in page.jobs:
-        print(_line(services, job, page.places))
+        print(line_of(services, job, page.places))
     reason = services.journal.pause_reason()
     if reason is not None:
-        _say(f"The queue is paused ({reason}).")
+        say(f"The queue is paused ({reason}).")
     return 0
 
 
@@ -142,7 +136,7 @@ def run_cancel(services: Services, args: argparse.Namespace) -> int:
         done = services.journal.cancel_all(owner=args.owner)
     else:
         done = services.journal.cancel(ids, is_strict=True)
-    _print_jobs(services, services.journal.jobs(ids=done, newest_first=False), args, did="cancelled")
+    print_jobs(services, services.journal.jobs(ids=done, newest_first=False), args, did="cancelled")
     return 0
 
 
@@ -152,7 +146,7 @@ def run_retry(services: Services, args: argparse.Namespace) -> int:
         jobs = services.journal.retry_failed(owner=args.owner)
     else:
         jobs = services.journal.retry(ids)
-    _print_jobs(services, jobs, args, did="queued again")
+    print_jobs(services, jobs, args, did="queued again")
     return 0
 
 
@@ -161,16 +155,16 @@ def run_move(services: Services, args: argparse.Namespace) -> int:
         raise unknown_name("place", args.where, [place.value for place in Move])
     job_id = _id(args.id)
     services.journal.move([job_id], Move(args.where))
-    _print_jobs(services, [services.journal.job(job_id)], args, did="moved")
+    print_jobs(services, [services.journal.job(job_id)], args, did="moved")
     return 0
 
 
 def run_clear(services: Services, args: argparse.Namespace) -> int:
     num_removed = services.journal.clear_finished(owner=args.owner)
     if args.json:
-        _print_json({"removed": num_removed})
+        print_json({"removed": num_removed})
     else:
-        print(f"{_jobs(num_removed)} removed")
+        print(f"{jobs_in_words(num_removed)} removed")
     return 0
 
 
@@ -181,7 +175,7 @@ def run_run(services: Services, args: argparse.Namespace) -> int:
     name = new_name()
     with _signals(stop), open_worker(services, name=name) as worker, _Report(services, name, args.json) as report:
         if not args.drain and (reason := services.journal.pause_reason()) is not None:
-            _say(f"The queue is paused ({reason}): waiting for `queue resume`.")
+            say(f"The queue is paused ({reason}): waiting for `queue resume`.")
         worker.serve(stop, is_draining=args.drain)
     report.finish()
     if args.drain and not stop.is_set() and services.journal.has_open():
@@ -189,6 +183,15 @@ def run_run(services: Services, args: argparse.Namespace) -> int:
             f"The queue is paused ({services.journal.pause_reason()}), {_left(services)}: use `queue resume` first."
         )
     return 1 if report.has_failures else 0
+
+
+def _print_pause(services: Services, args: argparse.Namespace) -> int:
+    reason = services.journal.pause_reason()
+    if args.json:
+        print_json({"is_paused": reason is not None, "reason": reason})
+    else:
+        print(f"paused ({reason})" if reason is not None else "not paused")
+    return 0
 
 
 # Running
@@ -220,7 +223,7 @@ class _Report:
     def finish(self) -> None:
         self._look()
         if self._is_json:
-            _print_json(_as_json(self._services, QueuePage(tuple(self._jobs), {}, len(self._jobs))))
+            print_json(as_json(self._services, QueuePage(tuple(self._jobs), {}, len(self._jobs))))
 
     def _watch(self) -> None:
         seen = -1
@@ -239,7 +242,7 @@ class _Report:
         for job in self._services.journal.ended_by(self._worker, since=0.0 if since is None else since):
             self._jobs.append(job)
             if job.error is not None:
-                _say(f"Job {job.id}: {job.error}")
+                say(f"Job {job.id}: {job.error}")
             elif not self._is_json and (path := self._services.image_path(job)) is not None:
                 print(path, flush=True)
 
@@ -265,7 +268,7 @@ def _signals(stop: threading.Event) -> Iterator[None]:
 def _left(services: Services) -> str:
     counts = services.journal.counts()
     num_left = counts[JobState.QUEUED] + counts[JobState.RUNNING]
-    return f"{_jobs(num_left)} {'is' if num_left == 1 else 'are'} left"
+    return f"{jobs_in_words(num_left)} {'is' if num_left == 1 else 'are'} left"
 
 
 # What was asked
@@ -285,93 +288,3 @@ def _id(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise InputError(f"Job {text[:40]!r} is no number, jobs have whole numbers: choose one from `queue list`.")
     return int(text)
-
-
-def _states(name: str | None) -> list[JobState] | None:
-    if name is None:
-        return None
-    if name not in list(JobState):
-        raise unknown_name("state", name, [state.value for state in JobState])
-    return [JobState(name)]
-
-
-# What is printed
-
-
-def _print_jobs(services: Services, jobs: Sequence[Job], args: argparse.Namespace, *, did: str) -> None:
-    places = services.journal.places()
-    if args.json:
-        _print_json(_as_json(services, QueuePage(tuple(jobs), places, len(jobs))))
-        return
-    for job in jobs:
-        print(f"{did}: {_line(services, job, places)}")
-    if not jobs:
-        print("no jobs")
-
-
-def _print_pause(services: Services, args: argparse.Namespace) -> int:
-    reason = services.journal.pause_reason()
-    if args.json:
-        _print_json({"is_paused": reason is not None, "reason": reason})
-    else:
-        print(f"paused ({reason})" if reason is not None else "not paused")
-    return 0
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _as_json(services: Services, page: QueuePage) -> list[dict[str, Any]]:
-    return [_job_as_json(services, job, page.places.get(job.id)) for job in page.jobs]
-
-
-def _job_as_json(services: Services, job: Job, position: int | None) -> dict[str, Any]:
-    path = services.image_path(job)
-    return {
-        "id": job.id,
-        "state": job.state,
-        "position": position,
-        "owner": job.owner,
-        "batch": job.batch,
-        "prompt": job.request.prompt,
-        "seed": job.request.seed,
-        "image": str(path) if path is not None else None,
-        "error": job.error,
-        "attempt": job.attempt,
-        "phase": job.phase,
-        "step": job.step,
-        "is_cancel_requested": job.is_cancel_requested,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "request": job.request.model_dump(mode="json"),
-    }
-
-
-def _line(services: Services, job: Job, places: Mapping[int, int]) -> str:
-    prompt = " ".join(job.request.prompt.split())
-    shown = prompt if len(prompt) <= PROMPT_CHARS else prompt[: PROMPT_CHARS - 1] + "…"
-    return f"{job.id:>6}  {job.state:<9}  {_standing(services, job, places):<16}  {shown}"
-
-
-def _standing(services: Services, job: Job, places: Mapping[int, int]) -> str:
-    """What there is to say of a job in its state, in a word or a sentence."""
-    match job.state:
-        case JobState.QUEUED:
-            return f"place {places[job.id]}" if job.id in places else ""
-        case JobState.RUNNING:
-            wanted = "cancelling" if job.is_cancel_requested else f"{job.phase or 'waiting'}"
-            return f"{wanted} {job.step}/{job.request.steps}"
-        case JobState.FAILED:
-            return job.error or ""
-    path = services.image_path(job)
-    return path.name if path is not None else ""
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number:,} jobs"
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
