@@ -31,6 +31,7 @@ class Job:
 
     `batch` is shared by the pictures of one request. `attempt` counts claims and fences every write of a worker: a
     worker that lost its lease writes with an old attempt and changes nothing. `facts` is what the picture's PNG holds.
+    `image_removed_at` says when the picture was deleted because the settings keep only so many; a starred one never is.
     """
 
     id: int
@@ -50,6 +51,16 @@ class Job:
     is_cancel_requested: bool = False
     started_at: float | None = None
     finished_at: float | None = None
+    is_starred: bool = False
+    image_removed_at: float | None = None
+
+
+@dataclass(frozen=True)
+class LoadCount:
+    """How often T5 was brought to a device, and how often that was saved, were each picture to bring it for itself."""
+
+    loads: int
+    saved: int
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ It knows rows, not pictures, and imports no torch. What must stay true:
 - what was accepted or finished is on the disk, not in its cache, before the method returns.
 
 One object serves all threads (a connection each) and any number of processes. Its rooms: `database.py` opens the file,
-`listing.py` reads, `submissions.py` adds, `queue_edits.py` changes what is there, and here is what workers do.
+`listing.py` reads, `submissions.py` adds, `queue_edits.py` changes what is there, `keeping.py` keeps what outlasts a
+run, and here is what workers do.
 """
 
 from __future__ import annotations
@@ -22,23 +23,16 @@ from typing import Any
 from pixart_ui.events import Phase
 from pixart_ui.jobs.database import raise_revision
 from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.jobs.keeping import Keeping
 from pixart_ui.jobs.listing import Listing
 from pixart_ui.jobs.queue_edits import QueueEdits
 from pixart_ui.jobs.rows import job_of
 from pixart_ui.jobs.submissions import Submissions
+from pixart_ui.jobs.take_back import take_back
 from pixart_ui.jobs.turns import choose_group, count_turns
 
-# How often a worker may die over one job, without getting further, before the job is taken for the cause.
-MAX_ATTEMPTS = 3
 
-# How far a running job is, as one number: first by phase, then by step.
-_FAR = "(CASE phase WHEN 'encode' THEN 1000 WHEN 'denoise' THEN 2000 ELSE 3000 END + step)"
-_WAS_ACTIVE = "(:is_fault AND phase IS NOT NULL)"
-# A strike: the worker died in this job's step, and this time it came no further than it had before.
-_IS_STRIKE = f"({_WAS_ACTIVE} AND coalesce({_FAR} <= gained, 1))"
-
-
-class Journal(Listing, Submissions, QueueEdits):
+class Journal(Listing, Submissions, QueueEdits, Keeping):
     """Opens or creates the journal at `path`. Raises JournalError or DiskFullError, here and in every method."""
 
     def register_worker(self, worker: str, *, device: str, pid: int, info: Mapping[str, Any]) -> None:
@@ -53,6 +47,13 @@ class Journal(Listing, Submissions, QueueEdits):
         with self._change() as db:
             db.execute("DELETE FROM workers WHERE id=?", (worker,))
 
+    def next_job(self, only: Sequence[int] | None = None) -> Job | None:
+        """The job that a claim would begin with now; None where nothing waits, or may start."""
+        with self._moment() as db:
+            chosen = choose_group(db, 1, only)
+            rows = db.execute("SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(chosen),))
+            return next((job_of(row) for row in rows), None)
+
     def claim(
         self, worker: str, *, lease_seconds: float, limit: int, only: Sequence[int] | None = None
     ) -> tuple[Job, ...]:
@@ -66,7 +67,7 @@ class Journal(Listing, Submissions, QueueEdits):
         if not self._is_work_waiting(now):
             return ()
         with self._change() as db:
-            _take_back(db, "lease_until < :now", {"now": now}, is_fault=True)
+            take_back(db, "lease_until < :now", {"now": now}, is_fault=True)
             chosen = choose_group(db, limit, only)
             rows = db.execute(
                 """
@@ -106,32 +107,52 @@ class Journal(Listing, Submissions, QueueEdits):
 
     def progress(self, job: Job, *, phase: Phase | None, step: int, preview: str | None) -> bool:
         """Say where a running job is; a preview of None keeps the last one. False: the job is no longer ours."""
-        return self._write_attempt(
-            job,
-            "phase=:phase, step=:step, preview=coalesce(:preview, preview)",
-            {"phase": phase, "step": step, "preview": preview},
-        )
+        with self._change() as db:
+            return _write_attempt(
+                db,
+                job,
+                "phase=:phase, step=:step, preview=coalesce(:preview, preview)",
+                {"phase": phase, "step": step, "preview": preview},
+            )
+
+    def report_group(self, jobs: Sequence[Job], phase: Phase | None) -> frozenset[int]:
+        """Say that none of these has begun yet and all are in one phase, or wait; returns those that are still ours."""
+        attempts = json.dumps([[job.id, job.attempt] for job in jobs])
+        with self._change() as db:
+            rows = db.execute(
+                "UPDATE jobs SET phase=:phase, step=0 WHERE state='running' AND (id, attempt) IN "
+                "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:attempts)) "
+                "RETURNING id",
+                {"phase": phase, "attempts": attempts},
+            ).fetchall()
+            return frozenset(row["id"] for row in rows)
 
     def finish(self, job: Job, *, image: str, facts: Mapping[str, Any]) -> bool:
         """The picture is on the disk. False: the job is no longer ours."""
-        return self._write_attempt(
-            job,
-            "state='done', image=:image, facts=:facts, finished_at=:now, phase=NULL, preview=NULL, lease_until=NULL",
-            {"image": image, "facts": json.dumps(facts)},
-            is_durable=True,
-        )
+        with self._change(is_durable=True) as db:
+            is_ours = _write_attempt(
+                db,
+                job,
+                "state='done', image=:image, facts=:facts, finished_at=:now, phase=NULL, preview=NULL, "
+                "lease_until=NULL, image_removed_at=NULL",
+                {"image": image, "facts": json.dumps(facts)},
+            )
+            if is_ours:
+                db.execute("UPDATE queue SET num_pictures = num_pictures + 1")
+            return is_ours
 
     def fail(self, job: Job, message: str, *, is_cancelled: bool = False) -> bool:
         """The picture will not come, for the reason given. False: the job is no longer ours."""
-        return self._write_attempt(
-            job,
-            "state=:end, error=:error, finished_at=:now, phase=NULL, preview=NULL, lease_until=NULL",
-            {
-                "end": JobState.CANCELLED if is_cancelled else JobState.FAILED,
-                "error": None if is_cancelled else message,
-            },
-            is_durable=True,
-        )
+        with self._change(is_durable=True) as db:
+            return _write_attempt(
+                db,
+                job,
+                "state=:end, error=:error, finished_at=:now, phase=NULL, preview=NULL, lease_until=NULL",
+                {
+                    "end": JobState.CANCELLED if is_cancelled else JobState.FAILED,
+                    "error": None if is_cancelled else message,
+                },
+            )
 
     def let_go(self, worker: str, job_ids: Sequence[int]) -> frozenset[int]:
         """Put jobs of a group back that have not begun, if the queue is paused or something urgent came.
@@ -140,10 +161,14 @@ class Journal(Listing, Submissions, QueueEdits):
         """
         if not job_ids or not self._is_interrupted(job_ids):
             return frozenset()
+        return self.put_back(worker, job_ids)
+
+    def put_back(self, worker: str, job_ids: Sequence[int]) -> frozenset[int]:
+        """Put some jobs of that worker back into the queue, with nothing held against them. Returns those that were."""
         condition = "worker=:worker AND id IN (SELECT value FROM json_each(:ids))"
         values = {"worker": worker, "ids": json.dumps([*job_ids])}
         with self._change(is_durable=True) as db:
-            return frozenset(_take_back(db, condition, values, is_fault=False))
+            return frozenset(take_back(db, condition, values, is_fault=False))
 
     def give_back(self, worker: str, *, is_fault: bool = True) -> tuple[int, ...]:
         """Put the running jobs of a worker that is gone, or leaves, back into the queue; returns their ids.
@@ -151,29 +176,27 @@ class Journal(Listing, Submissions, QueueEdits):
         `is_fault`: the worker died, which counts against the jobs that were being worked on.
         """
         with self._change(is_durable=True) as db:
-            return _take_back(db, "worker=:worker", {"worker": worker}, is_fault=is_fault)
-
-    def _write_attempt(
-        self, job: Job, assignments: str, values: Mapping[str, Any], *, is_durable: bool = False
-    ) -> bool:
-        with self._change(is_durable=is_durable) as db:
-            cursor = db.execute(
-                f"UPDATE jobs SET {assignments} WHERE id=:id AND attempt=:attempt AND state='running'",
-                {**values, "id": job.id, "attempt": job.attempt, "now": time.time()},
-            )
-            return cursor.rowcount == 1
+            return take_back(db, "worker=:worker", {"worker": worker}, is_fault=is_fault)
 
     def _is_interrupted(self, job_ids: Sequence[int]) -> bool:
-        """Whether the queue is paused, or a job came in before all of those since they were claimed."""
+        """Whether the queue is paused, or since those were claimed a job came whose turn is before theirs.
+
+        That is one that was put before all of them, or one of an owner who has none among them.
+        """
         with self._read() as db:
             return bool(
                 db.execute(
                     """
+                    WITH rest AS MATERIALIZED (
+                        SELECT position, started_at, owner FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)))
                     SELECT pause_reason IS NOT NULL OR EXISTS (
-                        SELECT 1 FROM jobs, (
-                            SELECT min(position) AS head, min(started_at) AS since FROM jobs
-                            WHERE id IN (SELECT value FROM json_each(:ids))) AS rest
-                        WHERE state='queued' AND position < rest.head AND created_at > rest.since)
+                        SELECT 1 FROM jobs INDEXED BY jobs_by_state
+                        WHERE state='queued' AND position < (SELECT min(position) FROM rest)
+                            AND created_at > (SELECT min(started_at) FROM rest))
+                    OR EXISTS (
+                        SELECT 1 FROM owners, jobs INDEXED BY jobs_by_owner
+                        WHERE owners.name NOT IN (SELECT owner FROM rest) AND owner=owners.name AND state='queued'
+                            AND created_at > (SELECT min(started_at) FROM rest))
                     FROM queue
                     """,
                     {"ids": json.dumps([*job_ids])},
@@ -192,30 +215,9 @@ class Journal(Listing, Submissions, QueueEdits):
             )
 
 
-def _take_back(db: sqlite3.Connection, condition: str, values: Mapping[str, Any], *, is_fault: bool) -> tuple[int, ...]:
-    """Running jobs that meet the condition go back to the queue: cancelled where asked for, failed at the third strike.
-
-    A job that waited in its group (no phase) gets no strike: it was not what the worker died of. Neither does one that
-    came further than when a worker last died over it: what it does then may still be done.
-    """
-    rows = db.execute(
-        f"""
-        UPDATE jobs SET
-            strikes = strikes + {_IS_STRIKE},
-            gained = CASE WHEN {_WAS_ACTIVE} THEN max(coalesce(gained, 0), {_FAR}) ELSE gained END,
-            state = CASE
-                WHEN is_cancel_requested THEN 'cancelled'
-                WHEN strikes + {_IS_STRIKE} >= :max THEN 'failed'
-                ELSE 'queued' END,
-            error = CASE
-                WHEN NOT is_cancel_requested AND strikes + {_IS_STRIKE} >= :max
-                THEN 'The worker stopped ' || :max || ' times while it made this picture, last in the phase '
-                    || coalesce(phase, 'start') || ': try a smaller size or another precision.' END,
-            finished_at = CASE WHEN is_cancel_requested OR strikes + {_IS_STRIKE} >= :max THEN :at END,
-            worker=NULL, lease_until=NULL, started_at=NULL, phase=NULL, step=0, preview=NULL
-        WHERE state='running' AND {condition}
-        RETURNING id
-        """,
-        {**values, "is_fault": is_fault, "max": MAX_ATTEMPTS, "at": time.time()},
-    ).fetchall()
-    return tuple(sorted(row["id"] for row in rows))
+def _write_attempt(db: sqlite3.Connection, job: Job, assignments: str, values: Mapping[str, Any]) -> bool:
+    cursor = db.execute(
+        f"UPDATE jobs SET {assignments} WHERE id=:id AND attempt=:attempt AND state='running'",
+        {**values, "id": job.id, "attempt": job.attempt, "now": time.time()},
+    )
+    return cursor.rowcount == 1

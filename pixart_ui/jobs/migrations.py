@@ -87,6 +87,17 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
+        "0003 loads of T5, stars, and pictures that were removed",
+        (
+            # How often T5 was brought to a device, and for how many pictures in all; both since they are counted.
+            "ALTER TABLE queue ADD COLUMN num_loads INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE queue ADD COLUMN num_pictures INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE jobs ADD COLUMN is_starred INTEGER NOT NULL DEFAULT 0",
+            # When the picture was deleted because the settings keep only so many.
+            "ALTER TABLE jobs ADD COLUMN image_removed_at REAL",
+        ),
+    ),
+    Migration(
         "0004 what waits and what ended, without reading every row",
         (
             # Grows whenever the waiting jobs, their order or what decides their seconds may have changed; a step of a

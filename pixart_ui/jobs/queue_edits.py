@@ -3,6 +3,9 @@
 Each verb is one transaction that looks at the jobs' states and changes them under the same write lock, so that neither
 a worker nor a second browser comes between. A verb does what it was asked for all the jobs named, or refuses with a
 sentence and does nothing; those without names take what they find.
+
+Workers claim whole groups. A job that waits in one has not begun, so it is changed like one that waits in the queue:
+it is taken back first, and its worker finds that it is not its any more.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pixart_ui.jobs.database import Database
 from pixart_ui.jobs.job import Caps, Job, JobState, Move
 from pixart_ui.jobs.rows import group_key, job_of
 from pixart_ui.jobs.submissions import NO_CAPS, check_caps, first_position, last_position, named_rows
+from pixart_ui.jobs.take_back import NOT_BEGUN, take_back
 from pixart_ui.request import ResolvedRequest
 
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
@@ -55,7 +59,7 @@ class QueueEdits(Database):
     # Ending and beginning anew
 
     def cancel(self, job_ids: Sequence[int], *, is_strict: bool = False) -> tuple[int, ...]:
-        """Cancel queued jobs at once and ask the workers of running ones; returns those for which this is news.
+        """Cancel jobs that have not begun at once and ask the workers of others; returns those for which this is news.
 
         Jobs that ended or were removed stay as they are; `is_strict` refuses them instead, with InputError.
         """
@@ -92,6 +96,7 @@ class QueueEdits(Database):
     def edit(self, job_id: int, request: ResolvedRequest) -> Job:
         """Give a queued job another request; its place stays. Raises InputError once it runs or has ended."""
         with self._change(is_durable=True) as db:
+            take_back(db, f"{NOT_BEGUN} AND id=:id", {"id": job_id}, is_fault=False)
             rows = named_rows(db, [job_id])
             _require(rows, [JobState.QUEUED], "only a waiting job can be changed: duplicate it and change the copy")
             row = db.execute(
@@ -104,9 +109,11 @@ class QueueEdits(Database):
     def move(self, job_ids: Sequence[int], where: Move) -> None:
         """Move queued jobs among those of their owner; several keep their order among themselves.
 
-        Raises InputError where one runs, has ended or is unknown.
+        Whatever has not begun is taken back from the groups of workers, as the order of all is a new one then. Raises
+        InputError where one runs, has ended or is unknown.
         """
         with self._change(is_durable=True) as db:
+            take_back(db, NOT_BEGUN, {}, is_fault=False)
             rows = named_rows(db, job_ids)
             _require(rows, [JobState.QUEUED], "only waiting jobs can be moved: leave it out")
             chosen = [row["id"] for row in rows]
@@ -150,8 +157,8 @@ def _ids_in(db: sqlite3.Connection, states: Iterable[JobState], owner: str | Non
 def _cancel(db: sqlite3.Connection, job_ids: Sequence[int]) -> tuple[int, ...]:
     ids = json.dumps([*job_ids])
     ended = db.execute(
-        "UPDATE jobs SET state='cancelled', finished_at=? "
-        "WHERE state='queued' AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+        "UPDATE jobs SET state='cancelled', finished_at=?, phase=NULL, lease_until=NULL "
+        f"WHERE (state='queued' OR {NOT_BEGUN}) AND id IN (SELECT value FROM json_each(?)) RETURNING id",
         (time.time(), ids),
     ).fetchall()
     asked = db.execute(

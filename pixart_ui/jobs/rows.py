@@ -35,6 +35,8 @@ def job_of(row: sqlite3.Row) -> Job:
         is_cancel_requested=bool(row["is_cancel_requested"]),
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        is_starred=bool(row["is_starred"]),
+        image_removed_at=row["image_removed_at"],
     )
 
 

@@ -11,13 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+# A worker that dies while it encodes makes a suspect of each job of its group: they are tried again few at a time, and
+# one by one only if that goes wrong as well.
+SUSPECTS_TOGETHER = {1: 8}
+# A group is no longer than this while other owners wait for something that it cannot hold.
+MOST_BEFORE_OTHERS = 8
+
 _IS_AMONG = "(:only IS NULL OR id IN (SELECT value FROM json_each(:only)))"
 
 
 def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None) -> list[int]:
     """The ids of the group to run next, in its order: a job of each owner in turn while they can share the weights.
 
-    Empty while the queue is paused. `only` narrows the choice to those jobs.
+    Jobs over which a worker died make no group with others. Empty while the queue is paused. `only` narrows the choice
+    to those jobs.
     """
     if db.execute("SELECT pause_reason IS NOT NULL FROM queue").fetchone()[0]:
         return []
@@ -30,9 +37,12 @@ def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None)
         "ORDER BY position, id LIMIT 1",
         {**among, "owner": owners[0]},
     ).fetchone()
-    if first["strikes"] > 0:
-        return [first["id"]]
-    fitting = [_fitting(db, among, owner, first["group_key"], limit) for owner in owners]
+    strikes = first["strikes"]
+    if strikes > 0:
+        limit = min(limit, SUSPECTS_TOGETHER.get(strikes, 1))
+    fitting = [_fitting(db, among, owner, first["group_key"], strikes, limit) for owner in owners]
+    if not all(fitting):
+        limit = min(limit, MOST_BEFORE_OTHERS)
     return list(islice(in_turn(fitting), limit))
 
 
@@ -53,12 +63,14 @@ def owners_in_turn(db: sqlite3.Connection, only: Sequence[int] | None = None) ->
     return [row["name"] for row in rows]
 
 
-def _fitting(db: sqlite3.Connection, among: Mapping[str, Any], owner: str, key: str, limit: int) -> list[int]:
-    """The owner's first jobs that can share a load of the weights and that no worker died over."""
+def _fitting(
+    db: sqlite3.Connection, among: Mapping[str, Any], owner: str, key: str, strikes: int, limit: int
+) -> list[int]:
+    """The owner's first jobs that can share a load of the weights and over which as many workers died."""
     rows = db.execute(
-        "SELECT id FROM jobs WHERE owner=:owner AND state='queued' AND group_key=:key AND strikes=0 "
+        "SELECT id FROM jobs WHERE owner=:owner AND state='queued' AND group_key=:key AND strikes=:strikes "
         f"AND {_IS_AMONG} ORDER BY position, id LIMIT :limit",
-        {**among, "owner": owner, "key": key, "limit": limit},
+        {**among, "owner": owner, "key": key, "strikes": strikes, "limit": limit},
     ).fetchall()
     return [row["id"] for row in rows]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pixart_ui.jobs.job import JobState
-from pixart_ui.jobs.journal import MAX_ATTEMPTS, Journal
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.take_back import MAX_ATTEMPTS
 from pixart_ui.services import make_folders
 from pixart_ui.settings import Settings
 from tests.jobs.parts import NUM_STEPS, request

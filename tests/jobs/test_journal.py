@@ -15,7 +15,8 @@ from pixart_ui.errors import DiskFullError, InputError, JournalError
 from pixart_ui.events import Phase
 from pixart_ui.jobs import database
 from pixart_ui.jobs.job import Job, JobState
-from pixart_ui.jobs.journal import MAX_ATTEMPTS, Journal
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.take_back import MAX_ATTEMPTS
 from tests.jobs.parts import request
 
 LEASE = 60.0
@@ -291,9 +292,14 @@ def test_a_suspect_job_is_claimed_alone(journal: Journal, place: int) -> None:
 # Cancelling
 
 
+def begin(journal: Journal, job: Job) -> None:
+    assert journal.progress(job, phase=Phase.DENOISE, step=1, preview=None)
+
+
 def test_cancel_ends_queued_jobs_at_once_and_asks_for_running_ones(journal: Journal) -> None:
     journal.submit([request(0), request(1), request(2)], "local")
     running, done = claim(journal, limit=2)
+    begin(journal, running)
     journal.finish(done, image="a.png", facts={})
     everything = [job.id for job in journal.jobs()]
     journal.register_worker("one", device="cpu", pid=1, info={})
@@ -312,7 +318,9 @@ def test_cancel_ends_queued_jobs_at_once_and_asks_for_running_ones(journal: Jour
 def test_a_cancelled_job_of_a_dead_worker_does_not_come_back(journal: Journal) -> None:
     journal.submit([request(0)], "local")
     (job,) = claim(journal)
+    begin(journal, job)
     journal.cancel([job.id])
+    assert journal.job(job.id).state is JobState.RUNNING
     journal.give_back("one")
     assert journal.job(job.id).state is JobState.CANCELLED
 

@@ -14,12 +14,14 @@ import pytest
 from pixart_ui.errors import InputError
 from pixart_ui.events import Phase
 from pixart_ui.jobs.job import Caps, Job, JobState, Move
-from pixart_ui.jobs.journal import MAX_ATTEMPTS, Journal
+from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.queue_edits import shifted
+from pixart_ui.jobs.take_back import MAX_ATTEMPTS
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 from tests.jobs.parts import request
+from tests.jobs.waiting import wait_until
 
 LEASE = 60.0
 
@@ -40,12 +42,17 @@ def waiting(journal: Journal, owner: str | None = None) -> list[int]:
 def one_of_each(journal: Journal) -> dict[JobState, int]:
     """A job in every state."""
     done, failed, cancelled, running, queued = submit(journal, 0, 1, 2, 3, 4)
-    first, second, third, _ = claim(journal, 4)
+    first, second, third, fourth = claim(journal, 4)
     assert [first.id, second.id, third.id] == [done, failed, cancelled]
+    begin(journal, fourth)
     journal.finish(first, image="a.png", facts={})
     journal.fail(second, "It broke.")
     journal.fail(third, "", is_cancelled=True)
     return dict(zip(JobState, (queued, running, done, failed, cancelled), strict=True))
+
+
+def begin(journal: Journal, job: Job) -> None:
+    assert journal.progress(job, phase=Phase.DENOISE, step=1, preview=None)
 
 
 class Revision:
@@ -124,6 +131,7 @@ def test_a_strict_cancel_refuses_all_for_one_that_ended(journal: Journal, state:
 def test_cancel_all_takes_one_owners_or_everybodys(journal: Journal) -> None:
     mine, yours = submit(journal, 0, 1, owner="me"), submit(journal, 2, owner="you")
     (running,) = claim(journal, 1)
+    begin(journal, running)
     assert list(journal.cancel_all(owner="me")) == mine
     assert running.id in mine
     assert journal.job(running.id).is_cancel_requested
@@ -281,6 +289,64 @@ def test_only_waiting_jobs_move(journal: Journal) -> None:
     assert not revision.has_grown()
 
 
+# What waits in a worker's group has not begun
+
+
+@pytest.fixture
+def group(journal: Journal) -> tuple[Job, ...]:
+    """Three claimed jobs with the seeds 0 to 2, of which the first has begun; 3 and 4 wait in the queue."""
+    submit(journal, 0, 1, 2, 3, 4)
+    jobs = claim(journal, 3)
+    journal.report_group(jobs, Phase.ENCODE)
+    journal.report_group(jobs, None)
+    begin(journal, jobs[0])
+    return jobs
+
+
+def test_a_job_that_waits_in_a_group_is_changed_like_any_that_waits(journal: Journal, group: tuple[Job, ...]) -> None:
+    journal.edit(group[1].id, request(50))
+    assert waiting(journal) == [50, 3, 4]
+    assert journal.should_stop(group[1]), "its worker leaves it out"
+    assert not journal.progress(group[1], phase=Phase.DENOISE, step=1, preview=None)
+    assert not journal.should_stop(group[2])
+
+
+def test_a_move_is_among_all_that_has_not_begun(journal: Journal, group: tuple[Job, ...]) -> None:
+    journal.move([group[2].id], Move.UP)
+    assert waiting(journal) == [2, 1, 3, 4]
+    assert not journal.should_stop(group[0])
+    assert [job.request.seed for job in claim(journal)] == [2, 1, 3, 4]
+    assert {journal.job(job.id).attempt for job in group[1:]} == {2}
+
+
+def test_a_job_that_waits_in_a_group_is_cancelled_at_once(journal: Journal, group: tuple[Job, ...]) -> None:
+    journal.cancel([job.id for job in group])
+    states = [journal.job(job.id).state for job in group]
+    assert states == [JobState.RUNNING, JobState.CANCELLED, JobState.CANCELLED]
+    assert not journal.finish(group[1], image="b.png", facts={})
+
+
+def test_what_is_being_encoded_has_not_begun_either(journal: Journal) -> None:
+    submit(journal, 0, 1)
+    jobs = claim(journal, 2)
+    journal.report_group(jobs, Phase.ENCODE)
+    journal.cancel([jobs[0].id])
+    journal.edit(jobs[1].id, request(50))
+    assert [journal.job(job.id).state for job in jobs] == [JobState.CANCELLED, JobState.QUEUED]
+    assert journal.report_group(jobs, None) == frozenset()
+    assert waiting(journal) == [50]
+
+
+def test_a_job_of_another_owner_does_not_wait_for_a_group(journal: Journal, group: tuple[Job, ...]) -> None:
+    rest = [job.id for job in group[1:]]
+    assert journal.let_go("one", rest) == frozenset()
+    submit(journal, 5)
+    assert journal.let_go("one", rest) == frozenset(), "at the end of the queue"
+    submit(journal, 6, owner="other")
+    assert journal.let_go("one", rest) == frozenset(rest)
+    assert [job.request.seed for job in claim(journal, 2)] == [6, 1]
+
+
 def test_shifting_at_the_edge_changes_nothing() -> None:
     assert shifted([], {1}, is_up=True) == []
     assert shifted([1, 2], {1, 2}, is_up=False) == [1, 2]
@@ -323,11 +389,14 @@ def test_running_jobs_count_and_ended_ones_make_room(journal: Journal) -> None:
 WORKER = """
 import sys, time
 from pathlib import Path
+from pixart_ui.events import Phase
 from pixart_ui.jobs.journal import Journal
 journal, over = Journal(Path(sys.argv[1])), Path(sys.argv[3])
 print("ready", flush=True)
 while not over.exists() or journal.has_open():
     for job in journal.claim(sys.argv[2], lease_seconds=60, limit=3):
+        if not journal.progress(job, phase=Phase.DENOISE, step=1, preview=None):
+            continue
         time.sleep(0.002)
         if journal.should_stop(job):
             journal.fail(job, "", is_cancelled=True)
@@ -377,8 +446,12 @@ def test_no_edit_reaches_a_job_that_is_being_made(journal: Journal) -> None:
             except InputError:
                 refused.append(job_id)
 
+    def edit_behind_the_workers() -> None:
+        wait_until(lambda: journal.counts()[JobState.DONE] > 10, "some are made")
+        edit(ids[:100])
+
     # From both ends: one meets the workers at the front, the other what still waits.
-    finished = beside_two_workers(journal, [lambda: edit(ids[:100]), lambda: edit(ids[:99:-1])])
+    finished = beside_two_workers(journal, [edit_behind_the_workers, lambda: edit(ids[:99:-1])])
     assert sorted(finished) == ids
     for job in journal.jobs():
         assert job.facts == {"seed": job.request.seed}, "what was drawn is what the job says"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pixart_ui.jobs.job import Job
+from pixart_ui.events import Phase
+from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.turns import MOST_BEFORE_OTHERS
 from tests.jobs.parts import request
 
 
@@ -56,3 +58,28 @@ def test_a_choice_of_jobs_is_narrowed_before_the_turns(journal: Journal) -> None
     journal.submit([request(0)], "a")
     (asked,) = journal.submit([request(10)], "b")
     assert seeds(claim(journal, 8, only=[asked.id])) == [10]
+
+
+def test_a_group_is_short_while_others_wait_for_other_weights(journal: Journal) -> None:
+    journal.submit([request(seed) for seed in range(20)], "a")
+    journal.submit([request(100, precision="nf4")], "b")
+    assert len(claim(journal, 64)) == MOST_BEFORE_OTHERS
+    assert seeds(claim(journal, 64)) == [100]
+    assert len(claim(journal, 64)) == 20 - MOST_BEFORE_OTHERS
+
+
+def test_after_a_death_in_encode_only_the_poisonous_job_is_lost_and_weights_are_loaded_seldom(journal: Journal) -> None:
+    """Each time the poisonous job is encoded the worker dies; 64 jobs were in its group."""
+    journal.submit([request(seed) for seed in range(64)], "a")
+    num_loads = 0
+    while jobs := claim(journal, 64):
+        num_loads += 1
+        journal.report_group(jobs, Phase.ENCODE)
+        if 13 in seeds(jobs):
+            journal.give_back("one", is_fault=True)
+            continue
+        for job in jobs:
+            assert journal.finish(job, image="a.png", facts={})
+    assert [job.request.seed for job in journal.jobs(states=[JobState.FAILED])] == [13]
+    assert journal.counts()[JobState.DONE] == 63
+    assert num_loads == 1 + 64 / 8 + 8, "all, then eight by eight, then those with the poisonous one each alone"
