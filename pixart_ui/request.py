@@ -419,8 +419,9 @@ def parse_size(text: str) -> Size:
 
 
 def _one_sentence(error: ValidationError, model: type[BaseModel]) -> InputError:
-    """The first thing that is wrong, as value, rule and remedy."""
-    first = error.errors(include_url=False)[0]
+    """The first thing that is wrong, as value, rule and remedy; a misspelt name comes before what it leaves missing."""
+    errors = error.errors(include_url=False)
+    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
     field = str(first["loc"][0]) if first["loc"] else None
     if first["type"] == "value_error":
         return InputError(str(first["ctx"]["error"]), field)

@@ -15,6 +15,7 @@ import gradio as gr
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme, words
+from pixart_ui.ui.api import build_api
 from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
@@ -32,13 +33,14 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title=words.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, TEMP_KEPT_SECONDS)
     ) as page:
+        build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
-        build_queue_controls(services)
+        controls = build_queue_controls(services)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
-                build_single(services, page, checkpoint)
+                form = build_single(services, page, checkpoint)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
-                build_queue(services)
+                build_queue(services, form, controls)
     return page
 
 

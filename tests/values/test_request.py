@@ -70,6 +70,7 @@ def resolved(checkpoint: str = "tiny", style: Style | None = None, **values: Any
         ({"prompt": "x", "seed": MAX_SEED, "num_images": 2}, None, "runs past the largest seed"),
         ({"prompt": "x", "num_images": 0}, "num_images", "Number of images 0 is not"),
         ({"prompt": "x", "promt": "y"}, None, "Unknown setting 'promt', did you mean 'prompt'"),
+        ({"promt": "y"}, None, "Unknown setting 'promt', did you mean 'prompt'"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(values: dict[str, Any], field: str | None, sentence: str) -> None:
