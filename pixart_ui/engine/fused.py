@@ -74,6 +74,8 @@ def _block_forward(kernel: SDPBackend | None) -> Forward:
         """diffusers' `BasicTransformerBlock` with `ada_norm_single`. States `[batch, tokens, width]`."""
         assert timestep is not None
         assert encoder_hidden_states is not None
+        # The first block is given a transposed view, whose layout all later ones would take over.
+        hidden_states = hidden_states.contiguous()
         table = block.scale_shift_table + timestep[0].reshape(6, -1)
         shift_attention, scale_attention, gate_attention, shift_ff, scale_ff, gate_ff = table.unbind()
         normed = _modulated(block.norm1, hidden_states, scale_attention, shift_attention)

@@ -64,6 +64,22 @@ def test_every_parameter_of_a_fused_block_has_a_say(transformer: Any) -> None:
             before = after
 
 
+@torch.no_grad()
+def test_states_in_another_layout_come_out_in_the_usual_one(transformer: Any) -> None:
+    """Every operation on a transposed layout takes a GPU twice as long."""
+    block, width = transformer.transformer_blocks[0], transformer.inner_dim
+    states = torch.randn(2, width, 12, dtype=torch.float64).transpose(1, 2)
+    given = {
+        "encoder_hidden_states": torch.randn(2, 3, width, dtype=torch.float64),
+        "timestep": torch.randn(1, 6 * width, dtype=torch.float64).expand(2, -1),
+    }
+    before = block(states, **given)
+    with fused.fused_blocks(transformer):
+        inside = block(states, **given)
+    assert inside.is_contiguous()
+    torch.testing.assert_close(inside, before, rtol=1e-9, atol=1e-9)
+
+
 def test_a_block_that_fails_leaves_the_library_s_own_behind(transformer: Any) -> None:
     before = prediction(transformer)
     with pytest.raises(RuntimeError, match="on purpose"), fused.fused_blocks(transformer):
