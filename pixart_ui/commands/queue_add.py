@@ -22,6 +22,8 @@ from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
 
 STDIN = "-"
+# Alternatives often differ at the end of a prompt.
+DRY_RUN_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,9 @@ def _as_json(draft: Draft, seconds: float | None) -> dict[str, Any]:
 def _line(request: GenerationRequest) -> str:
     """The prompt, and what else was asked for."""
     asked_for = request.model_dump(mode="json", exclude={"prompt", "num_images"}, exclude_none=True)
-    settings = ", ".join(f"{name} {value}" for name, value in asked_for.items())
+    settings = ", ".join(f"{name} {value}" for name, value in asked_for.items() if value != "")
     times = f" × {request.num_images}" if request.num_images > 1 else ""
-    return f"{shortened(request.prompt)}{times}{f'  ({settings})' if settings else ''}"
+    return f"{shortened(request.prompt, DRY_RUN_CHARS)}{times}{f'  ({settings})' if settings else ''}"
 
 
 def _sum(draft: Draft, seconds: float | None) -> str:

@@ -70,10 +70,10 @@ def line_of(services: Services, job: Job, places: Mapping[int, int]) -> str:
     return f"{job.id:>6}  {job.state:<9}  {_standing(services, job, places):<16}  {shortened(job.request.prompt)}"
 
 
-def shortened(prompt: str) -> str:
+def shortened(prompt: str, max_chars: int = PROMPT_CHARS) -> str:
     """A prompt on one line."""
     line = " ".join(prompt.split())
-    return line if len(line) <= PROMPT_CHARS else line[: PROMPT_CHARS - 1] + "…"
+    return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 
 def _standing(services: Services, job: Job, places: Mapping[int, int]) -> str:
