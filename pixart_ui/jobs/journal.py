@@ -190,13 +190,10 @@ class Journal(Listing, Submissions, QueueEdits, Keeping):
                     WITH rest AS MATERIALIZED (
                         SELECT position, started_at, owner FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)))
                     SELECT pause_reason IS NOT NULL OR EXISTS (
-                        SELECT 1 FROM jobs INDEXED BY jobs_by_state
-                        WHERE state='queued' AND position < (SELECT min(position) FROM rest)
-                            AND created_at > (SELECT min(started_at) FROM rest))
-                    OR EXISTS (
-                        SELECT 1 FROM owners, jobs INDEXED BY jobs_by_owner
-                        WHERE owners.name NOT IN (SELECT owner FROM rest) AND owner=owners.name AND state='queued'
-                            AND created_at > (SELECT min(started_at) FROM rest))
+                        SELECT 1 FROM jobs
+                        WHERE created_at > (SELECT min(started_at) FROM rest) AND +state='queued'
+                            AND (+position < (SELECT min(position) FROM rest)
+                                OR +owner NOT IN (SELECT owner FROM rest)))
                     FROM queue
                     """,
                     {"ids": json.dumps([*job_ids])},

@@ -95,6 +95,8 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE jobs ADD COLUMN is_starred INTEGER NOT NULL DEFAULT 0",
             # When the picture was deleted because the settings keep only so many.
             "ALTER TABLE jobs ADD COLUMN image_removed_at REAL",
+            # What came since a group was claimed is few among many.
+            "CREATE INDEX jobs_by_creation ON jobs (created_at)",
         ),
     ),
     Migration(
