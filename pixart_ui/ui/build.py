@@ -35,12 +35,12 @@ def build(services: Services) -> gr.Blocks:
     ) as page:
         build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
-        controls = build_queue_controls(services)
+        build_queue_controls(services)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
-                form = build_single(services, page, checkpoint)
+                build_single(services, page, checkpoint)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
-                build_queue(services, form, controls)
+                build_queue(services)
     return page
 
 
