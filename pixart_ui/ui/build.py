@@ -13,9 +13,9 @@ from typing import Any
 import gradio as gr
 
 from pixart_ui.services import Services
-from pixart_ui.settings import Settings
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
+from pixart_ui.ui.exports import export_routes
 from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
@@ -35,12 +35,12 @@ def build(services: Services) -> gr.Blocks:
     ) as page:
         build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
-        build_queue_controls(services)
+        controls = build_queue_controls(services)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
-                build_single(services, page, checkpoint)
+                form = build_single(services, page, checkpoint)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
-                build_queue(services)
+                build_queue(services, form, controls)
     return page
 
 
@@ -51,7 +51,7 @@ def serve(services: Services, supervisor: EngineWatch) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services)
-    page.launch(**_launch_settings(settings, live))
+    page.launch(**_launch_settings(services, live))
     print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
     try:
         _wait_for_signal()
@@ -59,7 +59,8 @@ def serve(services: Services, supervisor: EngineWatch) -> None:
         page.close(verbose=False)
 
 
-def _launch_settings(settings: Settings, live: Live) -> dict[str, Any]:
+def _launch_settings(services: Services, live: Live) -> dict[str, Any]:
+    settings = services.settings
     return {
         "server_name": settings.host,
         "server_port": settings.port,
@@ -81,7 +82,7 @@ def _launch_settings(settings: Settings, live: Live) -> dict[str, Any]:
         "css": theme.css(),
         "js": theme.script(),
         "app_kwargs": {
-            "routes": routes(settings, live),
+            "routes": [*routes(settings, live), *export_routes(services)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

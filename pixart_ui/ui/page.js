@@ -12,7 +12,7 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, isWhole: true, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0,
+    isBusy: false, isWhole: true, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0, drafting: 0,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
@@ -103,6 +103,13 @@
   function predict() {
     clearTimeout(state.predicting);
     state.predicting = setTimeout(() => byId("do-predict")?.click(), 200);
+    if (tab() === "queue") draft();
+  }
+
+  // So does what the left side of the queue would add.
+  function draft() {
+    clearTimeout(state.drafting);
+    state.drafting = setTimeout(() => byId("do-draft")?.click(), 250);
   }
 
   function lost(why) {
@@ -143,6 +150,7 @@
 
   function turned() {
     history.replaceState(null, "", tab() === "single" ? location.pathname + location.search : "#" + tab());
+    if (tab() === "queue") draft();
     poll();
   }
 
@@ -168,8 +176,18 @@
     input.focus();
   }
 
+  function insert(field, text) {
+    const input = byId(field)?.querySelector("textarea");
+    if (!input) return;
+    const [before, after] = [input.value.slice(0, input.selectionStart), input.value.slice(input.selectionEnd)];
+    write(field, before + text + after);
+    input.setSelectionRange(before.length + text.length, before.length + text.length);
+  }
+
   const acts = {
     show: (data) => look(data.batch, data.job),
+    example: (data) => write("example", data.name),
+    wildcard: (data) => insert("field-lines", data.text),
     try: (data) => write("field-prompt", data.prompt),
     cancel: (data) => press("do-cancel", data.jobs),
     reuse: (data) => press("do-reuse", data.job),
@@ -238,7 +256,7 @@
   }
 
   const list = startQueue({ words, byId, kept, show, press, poll, acts, go });
-  window.pixart = { target: "", follow, told, look, predict, show, answered: list.answered };
+  window.pixart = { target: "", follow, told, look, predict, draft, show, answered: list.answered };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

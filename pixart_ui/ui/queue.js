@@ -83,8 +83,10 @@
       const home = list.querySelector(".pick:focus") || list.querySelector(".pick[tabindex='0']") || pick(row(anchor)) || list.querySelector(".pick");
       for (const box of list.querySelectorAll(".pick")) box.tabIndex = box === home ? 0 : -1;
     }
-    const bar = document.querySelector("#queue-bar .bar");
-    if (!bar) return;
+    const bar = document.querySelector("#queue-bar .bar"), every = document.querySelector("#queue-all .pick-all");
+    if (!bar || !every) return;
+    every.checked = picked.size > 0 && rows().every((element) => picked.has(element.dataset.key));
+    every.indeterminate = picked.size > 0 && !every.checked;
     bar.hidden = picked.size === 0;
     bar.querySelector(".num").textContent = words.selected.replace("{count}", picked.size.toLocaleString("en"));
     for (const verb of bar.querySelectorAll("[data-for]")) verb.hidden = fitting(verb.dataset.for).length === 0;
@@ -107,6 +109,11 @@
     reflect();
   }
 
+  function selectAll(isOn) {
+    unselect();
+    if (isOn) select([...document.querySelectorAll("#queue-list .job")].map((element) => element.dataset.key), true);
+  }
+
   function range(from, to) {
     const keys = rows().map((element) => element.dataset.key);
     const ends = [keys.indexOf(from), keys.indexOf(to)].sort((a, b) => a - b);
@@ -126,6 +133,8 @@
   });
 
   document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+    if (event.target.matches?.(".pick-all")) selectAll(event.target.checked);
     const element = event.target.closest?.("#list .job");
     if (!element || event.target.closest("button, a")) return;
     const key = element.dataset.key, isBox = event.target.matches(".pick");
@@ -147,7 +156,7 @@
     const all = [...element.parentElement.children], isCommand = event.ctrlKey || event.metaKey;
     const next = { ArrowDown: 1, ArrowUp: -1, Home: -all.length, End: all.length }[event.key];
     if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
-      chosen(element, event.key === "ArrowUp" ? "up" : "down", "queued");
+      chosen(element, event.key === "ArrowUp" ? "up" : "down", "queued next");
     } else if (next && !event.altKey && !isCommand) {
       const target = all[Math.max(0, Math.min(all.length - 1, all.indexOf(element) + next))];
       if (event.shiftKey) select([element.dataset.key, target.dataset.key], true);
@@ -158,7 +167,7 @@
     } else if (event.key === "Enter" && !isCommand) {
       acts.open({ batch: element.dataset.batch, job: element.dataset.key });
     } else if (event.key === "Delete") {
-      chosen(element, "cancel", "queued running");
+      chosen(element, "cancel", "queued next running");
     } else return;
     event.preventDefault();
   });
@@ -225,16 +234,25 @@
   function soon(at) {
     const left = at - now();
     if (left < 1) return words.soon;
-    if (left < 60) return words.seconds.replace("{n}", Math.round(left));
+    if (left < 59.5) return words.seconds.replace("{n}", Math.round(left));
     if (left < 3600) return words.minutes.replace("{n}", Math.round(left / 60));
     return words.at.replace("{time}", clock(at));
   }
 
   function clock(at) {
     const date = new Date(at * 1000), hour = { hour: "2-digit", minute: "2-digit" };
-    const isToday = date.toDateString() === new Date().toDateString();
-    return date.toLocaleString(undefined, isToday ? hour : { weekday: "short", ...hour });
+    const days = Math.abs(date - Date.now()) / 86_400_000, isToday = date.toDateString() === new Date().toDateString();
+    const day = isToday ? {} : days < 6 ? { weekday: "short" } : { day: "numeric", month: "short" };
+    return date.toLocaleString(undefined, { ...day, ...hour });
   }
 
-  return { query, place, painted, dress, tick, answered, escape: unselect };
+  // Esc closes what is open, then lets the selection go.
+  function escape() {
+    const menu = document.querySelector("details.menu[open]");
+    if (menu) menu.open = false;
+    else if (document.querySelector("#toast .toast")) answered("");
+    else unselect();
+  }
+
+  return { query, place, painted, dress, tick, answered, escape };
 }

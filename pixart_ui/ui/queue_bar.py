@@ -8,8 +8,8 @@ from __future__ import annotations
 from pixart_ui.ui import words
 from pixart_ui.ui.fragments import button
 
-WAITING, OPEN, ENDED = "queued", "queued running", "failed cancelled"
-ANY = "queued running done failed cancelled"
+WAITING, OPEN, ENDED = "queued next", "queued next running", "failed cancelled"
+ANY = f"{OPEN} {ENDED} done"
 
 # What is shown, the verb, the states it is for, and the keys.
 ACTIONS = (
@@ -28,6 +28,10 @@ def skeleton() -> str:
     return f'<div class="totals"><h2>{words.QUEUE}</h2></div>'
 
 
+def select_all() -> str:
+    return f'<input type="checkbox" class="pick-all" aria-label="{words.SELECT_ALL}" title="{words.SELECT_ALL}">'
+
+
 def search() -> str:
     return (
         f'<input type="search" class="search" placeholder="{words.SEARCH}" aria-label="{words.SEARCH}" maxlength="200">'
@@ -44,5 +48,5 @@ def bar() -> str:
         f'<div class="bar" role="toolbar" aria-label="{words.SELECTION}" hidden><span class="num"></span>{verbs}'
         f'<button type="button" class="verb" data-act="open-selected" data-one>{words.OPEN_JOB}</button>'
         f'<a class="verb" data-zip data-for="done" href="" download>{words.DOWNLOAD_ZIP}</a>'
-        f"{button(words.CLEAR_SELECTION, 'unselect', css='verb')}</div>"
+        f"{button(words.CLEAR_SELECTION, 'unselect', css='verb apart')}</div>"
     )

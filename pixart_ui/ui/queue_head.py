@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
+from urllib.parse import urlencode
 
 from pixart_ui.events import Phase
 from pixart_ui.forecast import Forecast
-from pixart_ui.jobs.job import JobState
+from pixart_ui.jobs.job import JobState, LoadCount
 from pixart_ui.ui import words
 from pixart_ui.ui.fragments import button, paused
 from pixart_ui.ui.look import QueueLook, Shows
 from pixart_ui.ui.moment import Moment
 
 
-def head(now: Moment, forecast: Forecast) -> str:
+def head(now: Moment, forecast: Forecast, loads: LoadCount) -> str:
     return (
         f'<div class="totals"><h2>{_totals(now)}</h2><div class="actions">{_buttons(now)}</div></div>'
-        f"{paused(now.paused)}{_time_left(now, forecast)}"
+        f"{paused(now.paused)}{_time_left(forecast, _saved(loads))}"
     )
 
 
@@ -32,6 +34,13 @@ def chips(look: QueueLook, counts: Mapping[JobState, int]) -> str:
         )
         + "</div>"
     )
+
+
+def exports(look: QueueLook) -> str:
+    """What is listed, all pages of it, to be taken away."""
+    query = escape(urlencode({"state": look.shows, "text": look.text}))
+    links = "".join(f'<li><a href="{path}?{query}" download>{label}</a></li>' for path, label in words.EXPORTS.items())
+    return f'<details class="menu"><summary class="quiet">{words.EXPORT}</summary><ul>{links}</ul></details>'
 
 
 def _totals(now: Moment) -> str:
@@ -50,14 +59,21 @@ def _buttons(now: Moment) -> str:
     return pause + button(words.CANCEL_ALL, "queue", verb="cancel-all")
 
 
-def _time_left(now: Moment, forecast: Forecast) -> str:
-    """In all and by phase: a bar whose parts are as long as the phases are."""
+def _time_left(forecast: Forecast, saved: str) -> str:
+    """In all and by phase: a bar whose parts are as long as the phases are. Beside it, what was spared."""
     if forecast.seconds_left is None:
-        return ""
-    tag = f' <span class="tag">{words.ESTIMATE}</span>' if forecast.is_estimate else ""
-    left = words.TIME_LEFT.format(time=words.about(forecast.seconds_left))
+        return f'<div class="left"><p class="sum">{saved}</p></div>' if saved else ""
+    tag = f'<span class="tag">{words.ESTIMATE}</span>' if forecast.is_estimate else ""
+    left = f"<span>{words.TIME_LEFT.format(time=words.about(forecast.seconds_left))}</span>"
     parts = "".join(_part(phase, forecast.by_phase.get(phase, 0.0)) for phase in Phase)
-    return f'<div class="left"><p class="sum">{left}{tag}</p><ul class="parts">{parts}</ul></div>'
+    return f'<div class="left"><p class="sum">{left}{tag}{saved}</p><ul class="parts">{parts}</ul></div>'
+
+
+def _saved(loads: LoadCount) -> str:
+    if not loads.saved:
+        return ""
+    text = words.LOADS_SAVED.format(saved=f"{loads.saved:,}")
+    return f'<span class="saved" title="{words.LOADS_SAVED_HINT.format(loads=f"{loads.loads:,}")}">{text}</span>'
 
 
 def _part(phase: Phase, seconds: float) -> str:

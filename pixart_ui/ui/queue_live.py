@@ -27,8 +27,9 @@ def queue_regions(services: Services, look: QueueLook, now: Moment) -> dict[str,
     forecast = services.forecast()
     page, number = _page(services, look)
     return {
-        "queue-head": queue_head.head(now, forecast),
+        "queue-head": queue_head.head(now, forecast, services.journal.loads()),
         "queue-filter": queue_head.chips(look, now.counts),
+        "queue-export": queue_head.exports(look),
         "queue-list": _list(services, look, page, number, forecast),
         "queue-ended": _folds(services, look, now.counts),
     }

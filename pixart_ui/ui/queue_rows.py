@@ -42,7 +42,7 @@ def _row(job: Job, facts: RowFacts) -> str:
     owner = f'<span class="owner">{escape(job.owner)}</span>' if facts.has_owners else ""
     error = f'<p class="error">{escape(job.error)}</p>' if job.state is JobState.FAILED and job.error else ""
     return (
-        f'<li class="job" data-key="{job.id}" data-state="{job.state}" data-batch="{escape(job.batch)}">'
+        f'<li class="job" data-key="{job.id}" data-state="{_kind(job)}" data-batch="{escape(job.batch)}">'
         f'<input type="checkbox" class="pick" tabindex="-1" aria-label="{words.JOB.format(id=job.id)}: {prompt}">'
         f"{_thumb(job, facts)}"
         f'<div class="what"><p class="asked" title="{prompt}">{prompt}</p>'
@@ -79,6 +79,12 @@ def state(job: Job, place: int | None) -> str:
     return words.SAVING_SHORT if result.is_being_saved(job) else words.UP_NEXT
 
 
+def _kind(job: Job) -> str:
+    """The state, as far as it decides what can be done; a claimed job that has not begun can be moved and changed."""
+    has_begun = job.step > 0 or job.phase not in (None, Phase.ENCODE) or job.is_cancel_requested
+    return "next" if job.state is JobState.RUNNING and not has_begun else str(job.state)
+
+
 def _thumb(job: Job, facts: RowFacts) -> str:
     inner = f'<span class="mark" data-state="{job.state}"></span>'
     if job.state is JobState.DONE and job.id not in facts.gone:
@@ -93,7 +99,7 @@ def _thumb(job: Job, facts: RowFacts) -> str:
 
 
 def _progress(job: Job) -> str:
-    if job.state is not JobState.RUNNING:
+    if not result.is_at_work(job):
         return ""
     return f'<span class="bar" style="--part:{result.denoised(job):.3f}"></span>'
 

@@ -37,7 +37,8 @@ class Controls:
     reuse_seed: gr.Button
 
 
-def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -> None:
+def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -> Form:
+    """Returns the form, which the queue takes its settings from."""
     first = offer(services, services.default_checkpoint())
     with gr.Row(elem_id="workplace"):
         with gr.Column(elem_id="left", min_width=280):
@@ -47,8 +48,9 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
             with gr.Column(elem_id="go"):
                 message = gr.HTML(fragments.no_message(), elem_id="message")
                 gr.HTML("", elem_id="estimate")
-                generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
-                enqueue = gr.Button(words.ADD_TO_QUEUE, size="lg", elem_id="enqueue")
+                with gr.Row(elem_id="go-buttons"):
+                    generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
+                    enqueue = gr.Button(words.ADD_TO_QUEUE, size="lg", elem_id="enqueue")
         with gr.Column(elem_id="right", min_width=280):
             gr.HTML("", elem_id="paused")
             gr.HTML(result.nothing_yet(), elem_id="stage")
@@ -62,6 +64,7 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
         outputs=[checkpoint, larger],
         **QUIET,
     )
+    return form
 
 
 def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button, gr.Button]:

@@ -249,10 +249,65 @@ RETRY_FAILED = "Retry all"
 ALL_PICTURES = "Download all pictures"
 CLEAR = "Clear what ended"
 CLEAR_ASK = "Take all done, failed and cancelled jobs off the list? Their pictures stay on the disk."
+NO_PICTURES = "None of these jobs has a picture: choose some that are done."
+EXPORT = "Export"
+EXPORTS: Mapping[str, str] = {
+    "/export/queue.csv": "This list as CSV",
+    "/export/queue.json": "This list as JSON",
+    "/archive.zip": "Its pictures as ZIP",
+}
+LOADS_SAVED = "{saved} loads of T5 saved"
+LOADS_SAVED_HINT = "T5 was loaded {loads} times; one load served a whole group, or the prompt was encoded already."
 SHOW_ALL = "Show all {count}"
+
+# The queue: the ways in
+ADD_JOBS = "Add jobs"
+WAYS: Mapping[str, str] = {"form": "From the form", "lines": "Lines", "file": "File"}
+VARY_LABEL = "Vary"
+VARY: Mapping[str, str] = {
+    "": "Nothing",
+    "seed": "Seed",
+    "steps": "Steps",
+    "guidance_scale": "Guidance",
+    "scheduler": "Scheduler",
+    "precision": "Text encoder precision",
+}
+VALUES = "Values"
+VALUES_HINT = "With commas between; 1-8 stands for all from 1 to 8"
+# What stands there first; the scheduler's are those of the checkpoint.
+VARY_EXAMPLES: Mapping[str, str] = {
+    "": "",
+    "seed": "1-4",
+    "steps": "10, 20, 30",
+    "guidance_scale": "3, 4.5, 6",
+    "precision": "fp16, int8, nf4",
+}
+EACH = "Seeds"
+LINES = "Prompts, one a line"
+LINES_EXAMPLE = "a {red|blue} circle above a green square\na yellow moon above a purple house"
+LINES_HINT = "{red|blue} makes a job of each, a wildcard a job of every line of its list."
+WILDCARDS = "Wildcards"
+FILE = "CSV, JSON or JSONL"
+FILE_HINT = "Or one of ours:"
+FILE_IS_GONE = "The file is no longer here: choose it again."
+KINDS: Mapping[str, str] = {"lines": "lines", "CSV": "CSV", "JSON": "JSON", "JSONL": "JSONL"}
+ROW = "Row"
+WITHOUT = "without {text}"
+FROM_FORM = "As in the form: {settings}."
+AND_MORE = "and {count} more"
+PROBLEM_ROW = "One row is not right, so nothing is added yet."
+PROBLEM_ROWS = "{count} rows are not right, so nothing is added yet."
+NOTHING_TO_ADD: Mapping[str, str] = {
+    "form": "There is no prompt in the form on Single yet.",
+    "lines": "Everything but the prompt is taken from the form on Single.",
+    "file": "What a row leaves out is taken from the form on Single.",
+}
+ADD = "Add"
+ADD_COUNT = "Add {jobs}"
 
 # The queue: what can be done with the selected jobs
 SELECTION = "Selected jobs"
+SELECT_ALL = "Select all on this page"
 MOVE_FIRST = "First"
 MOVE_UP = "Up"
 MOVE_UP_KEYS = "Alt + ↑"
@@ -306,6 +361,34 @@ def enqueued(count: int, place: int | None) -> str:
     if place is None:
         return added
     return f"{added} {(FIRST_PLACE if count > 1 else PLACE).format(place=ordinal(place))}"
+
+
+def num_jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
+
+
+def num_seeds(count: int) -> str:
+    return f"{count} seeds"
+
+
+def setting(name: str, value: object) -> str:
+    """A setting with its value, in short."""
+    match name:
+        case "steps":
+            return STEPS_SHORT.format(steps=value)
+        case "guidance_scale":
+            return GUIDANCE_SHORT.format(guidance=value)
+        case "seed":
+            return SEED_SHORT.format(seed=value)
+        case "transformer_precision":
+            return f"transformer {value}"
+    return str(value)
+
+
+def example_name(file: str) -> str:
+    """`article_queue.csv` is shown as: Article queue."""
+    stem = file.rpartition(".")[0].replace("_", " ").replace("-", " ")
+    return stem[:1].upper() + stem[1:]
 
 
 def count_jobs(count: int, one: str, several: str) -> str:
