@@ -42,7 +42,12 @@ PROMPTS = (
     "a yellow moon above a red mountain in the snow",
 )
 PATIENCE_SECONDS = 120
-COMMANDS = {"compare": "bench.compare", "figure": "bench.figure", "list": "bench.names"}
+COMMANDS = {
+    "compare": "bench.compare",
+    "figure": "bench.figure",
+    "list": "bench.names",
+    "watching": "bench.watching",
+}
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
-from bench import results, table
-from bench.results import Row, write_aside
+from bench import goals, table
+from bench.job import OURS, makes_pictures
+from bench.results import Results, Row, write_aside
 
 GIB = 2**30
 PICTURE = Path("docs/images/frontier.png")
@@ -68,19 +69,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--readme", type=Path, help="put the table between this file's marks")
     parser.add_argument("--size", type=int, default=table.SIZE, help="of the pictures in the figure")
     asked = parser.parse_args(arguments)
-    rows = _read(asked.results)
-    draw(rows, asked.picture, size=asked.size)
-    text = table.markdown(rows)
+    results = _read(asked.results)
+    draw(results.rows, asked.picture, size=asked.size)
+    text = "\n\n".join(part for part in (goals.markdown(results), table.markdown(results.rows)) if part)
     print(text) if asked.readme is None else splice(asked.readme, text)
 
 
-def _read(paths: Sequence[Path]) -> list[Row]:
-    """The rows of all files; where two have the same cell, the later one. One device for all of them."""
-    rows = {row["key"]: row for path in paths for row in results.read(path)}
+def _read(paths: Sequence[Path]) -> Results:
+    """All files together; where two have the same cell, the later one. One device for all of them."""
+    found = [Results.read(path) for path in paths]
+    rows = {row["key"]: row for results in found for row in results.rows}
     devices = sorted({row["device"] for row in rows.values() if "device" in row})
     if len(devices) > 1:
         raise SystemExit(f"The results are from {' and '.join(devices)}: give files from one device.")
-    return list(rows.values())
+    predictions = {key: value for results in found for key, value in results.predictions.items()}
+    return Results(list(rows.values()), predictions)
 
 
 def splice(readme: Path, text: str) -> None:
@@ -114,11 +117,13 @@ def draw(rows: Sequence[Row], path: Path, *, size: int) -> None:
 
 def _belongs(row: Row, size: int) -> bool:
     usual = (row["size"], row["steps"], row["num_images"]) == (size, table.STEPS, table.NUM_IMAGES)
+    usual = usual and makes_pictures(row["strategy"]) and "ram_limit" not in row
     return usual and row["error"] is None and row["peak_reserved_bytes"] is not None
 
 
 def _ours(rows: Sequence[Row], which: str) -> list[Point]:
-    groups = [(row, row if which == "cold" else row.get("warm")) for row in rows if table.is_ours(row)]
+    line = [row for row in rows if str(row["strategy"]).startswith(f"{OURS}@") and _budget(row).endswith(" GiB")]
+    groups = [(row, row if which == "cold" else row.get("warm")) for row in line]
     points = [
         Point(group["peak_reserved_bytes"] / GIB, group["wall_seconds"], _budget(row)) for row, group in groups if group
     ]

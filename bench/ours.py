@@ -6,7 +6,6 @@ new prompts, then one new prompt by itself, then that prompt again with another 
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from typing import Any
 
 import torch
 
-from bench import surroundings
 from bench.job import GUIDANCE_SCALE, NEGATIVE_PROMPT, CellJob
 from bench.recorder import CellResult, GroupResult, Recorder
 from pixart_ui.byte_size import parse_bytes
@@ -26,16 +24,30 @@ from pixart_ui.engine.engine import Engine, EngineFiles
 from pixart_ui.events import Event, ImageFailed, ImageReady, LatentsReady, PhaseFinished, Plan, Planned, SteppedDown
 from pixart_ui.gallery import images
 from pixart_ui.hub import Located
-from pixart_ui.request import GenerationRequest, Numerics, ResolvedRequest, resolve
+from pixart_ui.request import (
+    GenerationRequest,
+    Numerics,
+    Precision,
+    ResolvedRequest,
+    resolve,
+    usual_transformer_precision,
+)
 
 
 def prepare(job: CellJob) -> None:
-    """Before the clock: weights in their stored form, and in the page cache."""
-    engine = _open(job)
+    """Before the clock: weights in their stored form."""
+    engine = open_engine(job, job.budget)
     engine.prepare(_requests(job, job.prompts()[:1], 0))
     engine.close()
-    if weights(job.checkpoint).exists():
-        surroundings.read_once(weights(job.checkpoint))
+
+
+def predict(job: CellJob) -> dict[str, Any]:
+    """The plan of the job's first group in an engine that has done nothing yet. Raises what planning raises."""
+    engine = open_engine(job, job.budget)
+    try:
+        return plan_of(engine, _requests(job, job.prompts(), 0))
+    finally:
+        engine.close()
 
 
 def run(job: CellJob) -> CellResult:
@@ -52,19 +64,18 @@ def run(job: CellJob) -> CellResult:
         details["next_cached_prompt_seconds"] = run.group(alone, seed=7).wall_seconds
         details["next_cached_prompt"] = run.facts
     run.close()
-    return CellResult(tuple(groups), numerics=run.numerics.value, details=details)
+    return CellResult(tuple(groups), numerics=numerics(job).value, details=details)
 
 
 class _Run:
-    """One engine through all groups. What it predicts is on disk before anything is run."""
+    """One engine through all groups."""
 
     def __init__(self, job: CellJob) -> None:
         self._job = job
         self._started = 0
         self._recorder = Recorder(job)
-        self.numerics = Numerics.EXACT if job.is_exact else Numerics.FAST
         self.facts: dict[str, Any] = {}
-        self._engine = _open(job)
+        self._engine = open_engine(job, job.budget)
         self._writer = ThreadPoolExecutor(1)
 
     def group(self, prompts: Sequence[str], seed: int = 0) -> GroupResult:
@@ -90,8 +101,7 @@ class _Run:
         if isinstance(event, ImageFailed):
             raise RuntimeError(event.message)
         if isinstance(event, Planned):
-            self.facts["predicted"] = _prediction(event.plan)
-            (self._job.out / f"predicted-{self._started}.json").write_text(json.dumps(self.facts["predicted"]))
+            self.facts["predicted"] = as_prediction(event.plan)
         elif isinstance(event, SteppedDown):
             self.facts["steps_down"].append(event.reason)
         elif isinstance(event, PhaseFinished):
@@ -101,8 +111,7 @@ class _Run:
             recorder.add(measured.phase.value, measured.seconds - measured.load_seconds)
             self.facts["phases"].append(measured.as_json() | {"index": event.index})
         elif isinstance(event, LatentsReady):
-            stored = torch.from_numpy(event.latents)
-            recorder.latents(stored)
+            recorder.latents(torch.from_numpy(event.latents))
 
 
 def _save(event: ImageReady, path: Path, request: ResolvedRequest, recorder: Recorder) -> None:
@@ -110,11 +119,20 @@ def _save(event: ImageReady, path: Path, request: ResolvedRequest, recorder: Rec
     recorder.written()
 
 
-def _prediction(plan: Plan) -> dict[str, Any]:
+def plan_of(engine: Engine, wanted: Sequence[ResolvedRequest]) -> dict[str, Any]:
+    """How the engine would run these, without running them."""
+    running = engine.run(wanted, lambda index: False)
+    plan = next(event.plan for event in running if isinstance(event, Planned))
+    running.close()  # type: ignore[attr-defined]
+    return as_prediction(plan)
+
+
+def as_prediction(plan: Plan) -> dict[str, Any]:
     return plan.as_json() | {"predicted_at": time.time()}
 
 
-def _open(job: CellJob) -> Engine:
+def open_engine(job: CellJob, budget: str | None) -> Engine:
+    """An engine with the job's files and what was measured before; None is all that is free."""
     calibration = None
     if job.calibration is not None:  # a copy: what this cell teaches is nobody else's
         calibration = Path(shutil.copy(job.calibration, job.out / "calibration.json"))
@@ -123,20 +141,17 @@ def _open(job: CellJob) -> Engine:
         locate,
         lambda located: dict.fromkeys(COMPONENTS, "0" * 64),
         EngineFiles(weights(job.checkpoint), calibration_path=calibration),
-        budget_bytes=parse_bytes(job.budget, "The budget"),
+        budget_bytes=parse_bytes(budget, "The budget") if budget is not None else None,
     )
+
+
+def numerics(job: CellJob) -> Numerics:
+    return Numerics(job.asked.get("numerics", Numerics.FAST))
 
 
 def _requests(job: CellJob, prompts: Sequence[str], seed: int) -> tuple[ResolvedRequest, ...]:
-    return requests(
-        from_folder(job.checkpoint),
-        prompts,
-        steps=job.steps,
-        width=job.size,
-        height=job.size,
-        seed=seed,
-        numerics=Numerics.EXACT if job.is_exact else Numerics.FAST,
-    )
+    common = {"steps": job.steps, "width": job.size, "height": job.size, "numerics": numerics(job)}
+    return requests(from_folder(job.checkpoint), prompts, seed=seed, **(common | job.asked))
 
 
 def requests(checkpoint: Checkpoint, prompts: Sequence[str], *, seed: int, **asked: Any) -> tuple[ResolvedRequest, ...]:
@@ -150,7 +165,15 @@ def requests(checkpoint: Checkpoint, prompts: Sequence[str], *, seed: int, **ask
 
 
 def weights(checkpoint: Path) -> Path:
+    """Where converted weights are: beside the checkpoint, for the next measurement."""
     return checkpoint.with_name(f"{checkpoint.name}-weights")
+
+
+def stored(job: CellJob) -> list[Path]:
+    """The converted weights that the job's pictures take."""
+    precision = Precision(job.asked.get("precision", Precision.FP16))
+    forms = {f"-{form}-" for form in (precision, usual_transformer_precision(precision))}
+    return [path for path in weights(job.checkpoint).glob("*.safetensors") if any(form in path.name for form in forms)]
 
 
 def locate(name: str) -> Located:

@@ -81,20 +81,20 @@ class DriverWatch:
                 return
 
 
-def read_once(folder: Path) -> None:
-    """Read what the page cache does not hold of a checkpoint, so that every measurement starts alike."""
+def read_once(paths: Iterable[Path]) -> None:
+    """Read what the page cache does not hold of these files, so that every measurement starts alike."""
     buffer = bytearray(READ_BYTES)
-    for path in _files(folder):
+    for path in paths:
         if _cached_fraction(path) != 1.0:
             with path.open("rb", buffering=0) as file:
                 while file.readinto(buffer):
                     pass
 
 
-def cached_fraction(folder: Path) -> float | None:
-    """How much of a checkpoint's bytes the page cache holds; None where the system does not tell."""
+def cached_fraction(paths: Iterable[Path]) -> float | None:
+    """How much of the files' bytes the page cache holds; None where the system does not tell."""
     total = cached = 0.0
-    for path in _files(folder):
+    for path in paths:
         fraction = _cached_fraction(path)
         if fraction is None:
             return None
@@ -103,10 +103,15 @@ def cached_fraction(folder: Path) -> float | None:
     return cached / total if total else None
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    """Also behind links to folders: checkpoints may share a text encoder."""
-    for root, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(root) / name for name in names if (Path(root) / name).stat().st_size)
+def files(*folders: Path) -> list[Path]:
+    """Everything in them that is not empty, also behind links to folders: checkpoints may share a text encoder."""
+    found = [
+        Path(root) / name
+        for folder in folders
+        for root, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    ]
+    return [path for path in found if path.stat().st_size]
 
 
 def _cached_fraction(path: Path) -> float | None:

@@ -25,8 +25,17 @@ def line(row: Row) -> str:
     name = f"{row['key']:62}"
     if row["error"] is not None:
         return f"{name} {row['error'][:MAX_REASON_CHARS]}"
+    if not job.makes_pictures(row["strategy"]):
+        return f"{name} {_parts(row)}"
     warm = f", warm {row['warm']['wall_seconds']:.1f} s" if row.get("warm") else ""
-    return f"{name} {row['wall_seconds']:7.1f} s {_gib(row['peak_reserved_bytes']):>6} GiB reserved{warm}"
+    return f"{name} {row['wall_seconds']:7.1f} s {gib(row['peak_reserved_bytes']):>6} GiB reserved{warm}"
+
+
+def _parts(row: Row) -> str:
+    """Of a row that measures no pictures."""
+    failed = [f"{part['name']}: {part['error']}" for part in row.get("parts", ()) if part["error"] is not None]
+    count = len(row.get("parts", ())) or len(row.get("runs", ()))
+    return f"{count} parts" + (f", failed: {'; '.join(failed)}"[:MAX_REASON_CHARS] if failed else "")
 
 
 def plain(rows: Iterable[Row]) -> str:
@@ -35,7 +44,7 @@ def plain(rows: Iterable[Row]) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Where and how it was measured, then ours, the peers, and what could not run with the reason."""
-    made = [row for row in rows if row["error"] is None]
+    made = [row for row in rows if row["error"] is None and job.makes_pictures(row["strategy"])]
     failed = [row for row in rows if row["error"] is not None]
     parts = [
         _conditions(rows),
@@ -65,12 +74,12 @@ def _ours(rows: Sequence[Row]) -> str:
         (
             _budget(row) + _differs(row, has_images=False),
             row["num_images"],
-            _seconds(row["wall_seconds"]),
-            _seconds(row["warm"]["wall_seconds"]) if row.get("warm") else DASH,
-            _seconds(row["first_image_seconds"]),
+            seconds(row["wall_seconds"]),
+            seconds(row["warm"]["wall_seconds"]) if row.get("warm") else DASH,
+            seconds(row["first_image_seconds"]),
             _next(row),
-            _gib(_largest(row, "peak_reserved_bytes")),
-            _gib(_largest(row, "peak_allocated_bytes")),
+            gib(_largest(row, "peak_reserved_bytes")),
+            gib(_largest(row, "peak_allocated_bytes")),
         )
         for row in rows
     ]
@@ -84,25 +93,27 @@ def _ours(rows: Sequence[Row]) -> str:
         "reserved GiB",
         "allocated GiB",
     )
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
 def _budget(row: Row) -> str:
     name, _, budget = str(row["strategy"]).partition("@")
-    return f"{budget}, exact" if name == job.EXACT else budget
+    kind = name.removeprefix(job.OURS).removeprefix("-")
+    words = [budget, kind, "2K" if row.get("is_2k") else "", f"RAM {row['ram_limit']}" if "ram_limit" in row else ""]
+    return ", ".join(word for word in words if word)
 
 
 def _peers(rows: Sequence[Row]) -> str:
     body = [
         (
             row["description"] + _differs(row, has_images=True) + _cap(row),
-            _seconds(row["wall_seconds"]),
-            _seconds(row["load_seconds"]),
-            _seconds(row["first_image_seconds"]),
+            seconds(row["wall_seconds"]),
+            seconds(row["load_seconds"]),
+            seconds(row["first_image_seconds"]),
             _next(row),
-            _gib(row["peak_reserved_bytes"]),
-            _gib(row["peak_allocated_bytes"]),
-            _gib(row["peak_rss_bytes"]),
+            gib(row["peak_reserved_bytes"]),
+            gib(row["peak_allocated_bytes"]),
+            gib(row["peak_rss_bytes"]),
             _latents(row, rows),
         )
         for row in rows
@@ -118,7 +129,7 @@ def _peers(rows: Sequence[Row]) -> str:
         "RAM GiB",
         "latents",
     )
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
 def _failed(rows: Sequence[Row]) -> str:
@@ -129,10 +140,10 @@ def _failed(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
-    return _table(("could not run here", "what it raised"), body, num_left=2)
+    return markdown_table(("could not run here", "what it raised"), body, num_left=2)
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[Any]], *, num_left: int = 1) -> str:
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[Any]], *, num_left: int = 1) -> str:
     """Markdown; the first `num_left` columns are text and the others numbers. Empty without rows."""
     if not body:
         return ""
@@ -158,18 +169,24 @@ def _latents(row: Row, rows: Sequence[Row]) -> str:
     """Whether the latents are bit for bit those of everything resident, where that was measured alike."""
     same_settings = ("size", "steps", "device", "versions")
     for other in rows:
-        if other["strategy"] == REFERENCE and all(other[name] == row[name] for name in same_settings):
-            num = min(len(row["latents_sha256"]), len(other["latents_sha256"]))
-            if num == 0:
-                return DASH
-            return "equal" if row["latents_sha256"][:num] == other["latents_sha256"][:num] else "differ"
+        is_alike = all(other[name] == row[name] for name in same_settings)
+        if other["strategy"] == REFERENCE and is_alike and other.get("is_2k") == row.get("is_2k"):
+            return equality(row, other)
     return DASH
+
+
+def equality(row: Row, other: Row) -> str:
+    """Of the latents of as many pictures as both have."""
+    num = min(len(row["latents_sha256"]), len(other["latents_sha256"]))
+    if num == 0:
+        return DASH
+    return "equal" if row["latents_sha256"][:num] == other["latents_sha256"][:num] else "differ"
 
 
 def _next(row: Row) -> str:
     """The mean of every picture after the first."""
-    seconds = row["next_image_seconds"]
-    return _seconds(sum(seconds) / len(seconds)) if seconds else DASH
+    found = row["next_image_seconds"]
+    return seconds(sum(found) / len(found)) if found else DASH
 
 
 def _largest(row: Row, name: str) -> int | None:
@@ -178,9 +195,11 @@ def _largest(row: Row, name: str) -> int | None:
     return max(values, default=None)
 
 
-def _seconds(seconds: float | None) -> str:
-    return DASH if seconds is None else f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}"
+def seconds(value: float | None) -> str:
+    """Two digits after the point below ten, then one."""
+    return DASH if value is None else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def _gib(count: int | None) -> str:
+def gib(count: int | None) -> str:
+    """The same for bytes."""
     return DASH if count is None else f"{count / GIB:.2f}" if count < 10 * GIB else f"{count / GIB:.1f}"

@@ -28,8 +28,11 @@ def _slice_vae(pipeline: Any, _job: CellJob) -> None:
     pipeline.vae.enable_slicing()
 
 
-def _tile_vae(pipeline: Any, _job: CellJob) -> None:
+def _tile_vae(pipeline: Any, job: CellJob) -> None:
     pipeline.vae.enable_tiling()
+    if job.tile is not None:
+        pipeline.vae.tile_sample_min_size = job.tile
+        pipeline.vae.tile_latent_min_size = job.tile // 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
 
 
 def _channels_last(pipeline: Any, _job: CellJob) -> None:
@@ -117,23 +120,19 @@ def _trace(pipeline: Any, job: CellJob) -> None:
 
 
 STRATEGIES = (
-    Strategy("at-once", "everything on the GPU, all pictures in one call", whole(on_device, draw=draw_at_once)),
-    Strategy(
-        "at-once-slicing",
-        "everything on the GPU, all pictures in one call, VAE slicing",
-        whole(_then(_slice_vae), draw=draw_at_once),
-    ),
-    Strategy("vae-tiling", "everything on the GPU, VAE tiling", whole(_then(_tile_vae))),
-    Strategy("vae-channels-last", "everything on the GPU, VAE channels-last", whole(_then(_channels_last))),
-    Strategy("attention-math", "attention: math kernel", _kernel(SDPBackend.MATH)),
-    Strategy("attention-flash", "attention: flash kernel", _kernel(SDPBackend.FLASH_ATTENTION)),
-    Strategy("attention-efficient", "attention: memory-efficient kernel", _kernel(SDPBackend.EFFICIENT_ATTENTION)),
-    Strategy("attention-cudnn", "attention: cuDNN kernel", _kernel(SDPBackend.CUDNN_ATTENTION)),
-    Strategy("attention-backend", "attention: `set_attention_backend`, cuDNN", whole(_then(_attention_backend))),
-    Strategy("attention-slicing", "`enable_attention_slicing`", whole(_then(_slice_attention))),
-    Strategy("attention-xformers", "`enable_xformers_memory_efficient_attention`", whole(_then(_xformers))),
-    Strategy("fuse-qkv", "`fuse_qkv_projections`", whole(_then(_fuse_qkv))),
-    Strategy("compile-blocks", "`compile_repeated_blocks`", whole(_then(_compile_blocks)), is_slow=True),
-    Strategy("compile", "`torch.compile` of the transformer", whole(_then(_compile)), is_slow=True),
-    Strategy("traced", "`torch.jit.trace` of the transformer", whole(_then(_trace)), is_slow=True),
+    Strategy("at-once", whole(on_device, draw=draw_at_once)),
+    Strategy("at-once-slicing", whole(_then(_slice_vae), draw=draw_at_once)),
+    Strategy("vae-tiling", whole(_then(_tile_vae))),
+    Strategy("vae-channels-last", whole(_then(_channels_last))),
+    Strategy("attention-math", _kernel(SDPBackend.MATH)),
+    Strategy("attention-flash", _kernel(SDPBackend.FLASH_ATTENTION)),
+    Strategy("attention-efficient", _kernel(SDPBackend.EFFICIENT_ATTENTION)),
+    Strategy("attention-cudnn", _kernel(SDPBackend.CUDNN_ATTENTION)),
+    Strategy("attention-backend", whole(_then(_attention_backend))),
+    Strategy("attention-slicing", whole(_then(_slice_attention))),
+    Strategy("attention-xformers", whole(_then(_xformers))),
+    Strategy("fuse-qkv", whole(_then(_fuse_qkv))),
+    Strategy("compile-blocks", whole(_then(_compile_blocks))),
+    Strategy("compile", whole(_then(_compile))),
+    Strategy("traced", whole(_then(_trace))),
 )

@@ -28,11 +28,9 @@ class Strategy:
     """
 
     name: str
-    description: str
     function: Function
     needs: tuple[str, ...] = ()
     prepare: Callable[[CellJob, Path], Path] | None = None
-    is_slow: bool = False
 
 
 def dtype(job: CellJob) -> torch.dtype:

@@ -34,7 +34,7 @@ BITSANDBYTES = ("bitsandbytes",)
 Encoder = Callable[[CellJob], Any]
 
 
-def _t5(**arguments: Any) -> Encoder:
+def t5(**arguments: Any) -> Encoder:
     def make(job: CellJob) -> Any:
         return T5EncoderModel.from_pretrained(
             job.checkpoint / "text_encoder", dtype=dtype(job), **({"device_map": "auto"} | arguments)
@@ -48,13 +48,13 @@ def _t5_under_cap(job: CellJob) -> Any:
     limits: dict[int | str, int] = {"cpu": 2**40}
     if job.device != "cpu":
         limits[0] = (job.cap_bytes or DEFAULT_CAP_BYTES) - HEADROOM_BYTES
-    return _t5(max_memory=limits)(job)
+    return t5(max_memory=limits)(job)
 
 
-def _t5_quantized(**bits: Any) -> Encoder:
+def t5_quantized(**bits: Any) -> Encoder:
     def make(job: CellJob) -> Any:
         config = transformers.BitsAndBytesConfig(**_bits(bits, job))
-        return _t5(quantization_config=config, device_map={"": job.device})(job)
+        return t5(quantization_config=config, device_map={"": job.device})(job)
 
     return make
 
@@ -88,23 +88,29 @@ def _staged(text_encoder: Encoder) -> Function:
     return function
 
 
-def _staged_latents(job: CellJob, recorder: Recorder) -> None:
+def _staged_latents(*, is_tiled: bool) -> Function:
     """Three stages, never two components at once: T5, then the transformer, then the VAE."""
-    embeddings = _encoded(job, recorder, _t5())
-    with recorder.phase("load"):
-        pipeline = load(job, text_encoder=None)
-        pipeline.transformer.to(job.device)
-    latents = []
-    for index, prompt in enumerate(embeddings):
-        callback = recorder.on_step("denoise")
-        arguments = embedded(prompt) | settings(job, index)
-        latents.append(pipeline(**arguments, callback=callback, output_type="latent").images)
-    pipeline.transformer = None
-    release()
-    with recorder.phase("load"):
-        pipeline.vae.to(job.device)
-    for picture in latents:
-        recorder.save(_decoded(pipeline, picture))
+
+    def function(job: CellJob, recorder: Recorder) -> None:
+        embeddings = _encoded(job, recorder, t5())
+        with recorder.phase("load"):
+            pipeline = load(job, text_encoder=None)
+            pipeline.transformer.to(job.device)
+        latents = []
+        for index, prompt in enumerate(embeddings):
+            callback = recorder.on_step("denoise")
+            arguments = embedded(prompt) | settings(job, index)
+            latents.append(pipeline(**arguments, callback=callback, output_type="latent").images)
+        pipeline.transformer = None
+        release()
+        with recorder.phase("load"):
+            pipeline.vae.to(job.device)
+        if is_tiled:
+            pipeline.vae.enable_tiling()
+        for picture in latents:
+            recorder.save(_decoded(pipeline, picture))
+
+    return function
 
 
 @torch.no_grad()
@@ -122,7 +128,7 @@ def _quantized(**bits: Any) -> Function:
             transformer = PixArtTransformer2DModel.from_pretrained(
                 job.checkpoint / "transformer", dtype=dtype(job), quantization_config=config
             )
-            pipeline = load(job, text_encoder=_t5_quantized(**bits)(job), transformer=transformer)
+            pipeline = load(job, text_encoder=t5_quantized(**bits)(job), transformer=transformer)
             pipeline.vae.to(job.device)  # the others are there: they are quantized on the GPU
         draw(pipeline, job, recorder)
 
@@ -134,14 +140,15 @@ NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
 FP4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "fp4"}
 
 STRATEGIES = (
-    Strategy("staged", "staged, fp16", _staged(_t5())),
-    Strategy("staged-latents", "staged, fp16, the VAE apart", _staged_latents),
-    Strategy("staged-max-memory", 'staged, fp16, `device_map="auto"` with `max_memory`', _staged(_t5_under_cap)),
-    Strategy("staged-int8", "staged, 8-bit T5", _staged(_t5_quantized(**INT8)), BITSANDBYTES),
-    Strategy("staged-nf4", "staged, nf4 T5", _staged(_t5_quantized(**NF4)), BITSANDBYTES),
-    Strategy("staged-fp4", "staged, fp4 T5", _staged(_t5_quantized(**FP4)), BITSANDBYTES),
-    Strategy("staged-load-in-8bit", "the guides' `load_in_8bit=True`", _staged(_t5(**INT8)), BITSANDBYTES),
-    Strategy("quantized-int8", "everything on the GPU, T5 and transformer in 8 bit", _quantized(**INT8), BITSANDBYTES),
-    Strategy("quantized-nf4", "everything on the GPU, T5 and transformer in nf4", _quantized(**NF4), BITSANDBYTES),
-    Strategy("quantized-fp4", "everything on the GPU, T5 and transformer in fp4", _quantized(**FP4), BITSANDBYTES),
+    Strategy("staged", _staged(t5())),
+    Strategy("staged-latents", _staged_latents(is_tiled=False)),
+    Strategy("staged-tiling", _staged_latents(is_tiled=True)),
+    Strategy("staged-max-memory", _staged(_t5_under_cap)),
+    Strategy("staged-int8", _staged(t5_quantized(**INT8)), BITSANDBYTES),
+    Strategy("staged-nf4", _staged(t5_quantized(**NF4)), BITSANDBYTES),
+    Strategy("staged-fp4", _staged(t5_quantized(**FP4)), BITSANDBYTES),
+    Strategy("staged-load-in-8bit", _staged(t5(**INT8)), BITSANDBYTES),
+    Strategy("quantized-int8", _quantized(**INT8), BITSANDBYTES),
+    Strategy("quantized-nf4", _quantized(**NF4), BITSANDBYTES),
+    Strategy("quantized-fp4", _quantized(**FP4), BITSANDBYTES),
 )

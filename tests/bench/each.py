@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench import cell, peers
+from bench import measuring, peers
 from bench.job import CellJob
+from tests.bench.rows import LEAKS, NUM_RUNS, OTHERS, OURS
 from tests.toy import make_toy_checkpoint
 
 NUM_IMAGES = 2
-OURS = "ours@2GiB"
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     toy = make_toy_checkpoint(folder / "toy")
     torch._dynamo.config.disable = True
-    names = (*peers.STRATEGIES, OURS)
+    names = (*peers.STRATEGIES, OURS, *OTHERS)
     print(json.dumps({name: _row(name, toy, folder / name) for name in names}))
 
 
 def _row(name: str, toy: Path, out: Path) -> dict[str, Any]:
-    num_groups = 2 if name == OURS else 1
-    job = CellJob(name, toy, out, "cpu", size=128, steps=2, num_images=NUM_IMAGES, num_groups=num_groups)
-    row = cell.measure(job)
+    job = CellJob(name, toy, out, "cpu", size=128, steps=2, num_images=NUM_IMAGES)
+    changes: dict[str, dict[str, Any]] = {
+        OURS: {"num_groups": 2},
+        LEAKS: {"num_images": NUM_RUNS},
+        "vae-tiling": {"tile": 64},
+    }
+    row = measuring.measure(replace(job, **changes.get(name, {})))
     return row | {"pictures": sorted(path.name for path in out.glob("*.png"))}
 
 

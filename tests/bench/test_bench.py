@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bench import compare, figure, job, results, table
-from bench.compare import Cell
-from bench.job import CellJob
-from tests.bench.rows import all_rows, asked, peer
+from bench import cells, compare, disk, figure, goals, limited, names, surroundings, table
+from bench.cells import Cell
+from bench.compare import Place
+from bench.job import CellJob, is_ours, makes_pictures
+from bench.results import Results
+from tests.bench.rows import GIB, LEAKS, NUM_RUNS, OTHERS, OURS, all_rows, asked, figure_rows, peer
 from tests.toy import make_toy_checkpoint
 
-OURS = "ours@2GiB"
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What needs a GPU, a stream, several GPUs, a package that is not asked for, or a call that is gone; and the beginning
 # of what it raises where that is the same everywhere.
@@ -48,7 +49,7 @@ MAY_FAIL = {
     "staged-load-in-8bit": "TypeError",
     "traced": "",
 }
-SAME_LATENTS = ("resident", "sharded", "staged", "staged-latents", "staged-max-memory", "vae-tiling")
+SAME_LATENTS = ("resident", "sharded", "staged", "staged-latents", "staged-max-memory", "staged-tiling", "vae-tiling")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_strategy_draws_or_says_why_not(measured: dict[str, Any]) -> None:
     for name in measured.keys() - {OURS}:
         row = measured[name]
-        if row["error"] is None:
+        if not makes_pictures(name):
+            assert row["error"] is None
+        elif row["error"] is None:
             assert row["pictures"] == ["0-00.png", "0-01.png"], name
             assert len(row["latents_sha256"]) == len(row["image_seconds"]) == 2, name
             assert 0 < row["first_image_seconds"] <= row["wall_seconds"], name
@@ -103,12 +106,41 @@ def test_where_the_weights_are_does_not_change_the_latents(measured: dict[str, A
     assert len({tuple(measured[name]["latents_sha256"]) for name in SAME_LATENTS}) == 1
 
 
+def test_t5_alone_is_measured_streamed_whole_and_as_transformers_has_it(measured: dict[str, Any]) -> None:
+    for name, count in (("ours-t5", 7), ("stock-t5", 3)):
+        parts = measured[name]["parts"]
+        assert [part["error"] for part in parts] == [None] * count
+        assert all(part["warm_seconds"] > 0 for part in parts)
+    whole = {part["name"]: part for part in measured["ours-t5"]["parts"]}["nf4 whole"]
+    assert whole["first"]["seconds"] > 0
+    assert whole["first"]["weight_bytes"] > 0
+    assert measured["stock-t5"]["parts"][0]["load_seconds"] > 0
+
+
+def test_many_runs_say_what_each_left_behind(measured: dict[str, Any]) -> None:
+    runs = measured[LEAKS]["runs"]
+    assert len(runs) == NUM_RUNS
+    assert [run["error"] for run in runs] == [None] * NUM_RUNS
+    assert {run["precision"] for run in runs} == {"fp16", "nf4", "int8"}
+    assert runs[0]["precision"] == runs[7]["precision"]
+    assert [run["was_cancelled"] for run in runs].count(True) == 1
+    assert all(run["rss_bytes"] > 2**20 for run in runs)
+
+
 def test_every_strategy_has_a_cell_and_every_cell_a_strategy(measured: dict[str, Any]) -> None:
-    peers = {cell.strategy for cell in compare.PEERS}
-    assert peers | {OURS} == set(measured)
-    assert {cell.strategy for cell in compare.FIGURES if not job.is_ours(cell.strategy)} <= peers
+    peers = {cell.strategy for cell in cells.PEERS}
+    assert peers | {OURS, *OTHERS} == set(measured)
+    assert {cell.strategy for cell in cells.FIGURES if not is_ours(cell.strategy)} <= peers | {"stock-t5"}
+    assert peers | {"stock-t5"} == set(names.STOCK)
+    assert peers >= names.SLOW
     assert set(figure.LABELS) <= peers
-    assert len(compare.ROWS["matrix"]) == 27
+    assert len(cells.ROWS["matrix"]) == 27
+    assert len({cell.key for cell in cells.FIGURES}) == len(cells.FIGURES)
+
+
+def test_naming_strategies_and_cells_brings_in_no_torch() -> None:
+    code = "import sys, bench.names, bench.compare, bench.cell; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_a_run_that_was_killed_goes_on_with_the_next_cell(tmp_path: Path) -> None:
@@ -120,13 +152,13 @@ def test_a_run_that_was_killed_goes_on_with_the_next_cell(tmp_path: Path) -> Non
     ]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     deadline = time.monotonic() + 90
-    while not results.read(out) and time.monotonic() < deadline:
+    while not Results.read(out).rows and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    (first,) = results.read(out)
+    (first,) = Results.read(out).rows
     subprocess.run(command, cwd=ROOT, check=True, timeout=90)
-    rows = results.read(out)
+    rows = Results.read(out).rows
     assert rows[0] == first
     assert [row["strategy"] for row in rows] == ["resident", "pipeline-auto"]
     assert first["error"] is None
@@ -134,8 +166,82 @@ def test_a_run_that_was_killed_goes_on_with_the_next_cell(tmp_path: Path) -> Non
 
 
 def test_no_cell_starts_after_the_time_is_over(tmp_path: Path) -> None:
-    arguments = {"device": "cpu", "seconds": 0.0, "cell_seconds": 60.0}
-    assert compare.compare([Cell("resident")], tmp_path, tmp_path / "results.json", **arguments) == []
+    out = tmp_path / "results.json"
+    found = compare.compare([Cell("resident")], Place(tmp_path, "cpu"), out, seconds=0.0, cell_seconds=60.0)
+    assert found.rows == []
+
+
+def test_what_is_predicted_is_in_the_file_before_the_first_run(tmp_path: Path) -> None:
+    toy, out = make_toy_checkpoint(tmp_path / "toy"), tmp_path / "results.json"
+    command = [
+        *(sys.executable, "-m", "bench", "compare", "--folder", str(toy), "--out", str(out)),
+        *("--rows", "figures", "--only", OURS, "--device", "cpu", "--size", "128", "--steps", "1", "--images", "1"),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (before := Results.read(out)).predictions and time.monotonic() < deadline:
+        time.sleep(0.02)
+    printed, told = process.communicate(timeout=120)
+    assert before.rows == []
+    (row,) = Results.read(out).rows
+    prediction = before.predictions[row["key"]]
+    assert prediction["predicted_peak_bytes"] > 0
+    assert prediction["predicted_at"] < row["details"]["cold"]["predicted"]["predicted_at"]
+    assert "next image, warm, new prompt, 2GiB" not in printed  # of one picture, not of a queue of four
+    assert f"remove them when you are done: {toy}-weights" in told
+
+
+def test_a_small_machine_is_a_limit_on_ram_and_an_empty_page_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy, groups = make_toy_checkpoint(tmp_path / "toy"), tmp_path / "groups"
+    groups.mkdir()
+    (groups / "cgroup.controllers").touch()
+    monkeypatch.setattr(limited, "ROOT", groups)
+    monkeypatch.setattr(limited, "_remove", lambda group: None)  # in a real one the kernel's files go with the folder
+    row = compare.measure(
+        Cell(OURS, num_images=1, steps=1, size=128, ram="12GB"), Place(toy, "cpu"), 120, calibration=None
+    )
+    assert row["error"] is None
+    assert row["ram_limit"] == "control group, 12,000,000,000 bytes"
+    (group,) = groups.glob("pixart-ui-bench-*")
+    assert (group / "memory.max").read_text() == "12000000000"
+    assert int((group / "cgroup.procs").read_text()) > 1
+    assert row["disk_bytes_a_second"] > 0
+    assert row["cached_fraction"] in (None, 0.0)
+
+
+def test_a_machine_where_nothing_limits_ram_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "ROOT", tmp_path / "absent")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with limited.memory(12 * GIB) as limit:
+        assert limit.prefix == ()
+        assert (
+            limit.words
+            == f"none ({tmp_path / 'absent' / 'memory'} cannot be written: No such file or directory; no systemd-run)"
+        )
+    with limited.memory(None) as limit:
+        assert limit == limited.Limit((), "")
+
+
+def test_files_leave_the_page_cache_and_come_back(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(2**22))
+    disk.drop([file])
+    assert surroundings.cached_fraction([file]) in (None, 0.0)
+    assert disk.sequential_rate([file])
+    surroundings.read_once([file])
+    assert surroundings.cached_fraction([file]) in (None, 1.0)
+
+
+def test_a_peer_decodes_in_the_pieces_that_ours_took() -> None:
+    cell = next(cell for cell in cells.FIGURES if cell.tile_of is not None)
+    phases = [{"phase": "denoise", "tile": None}, {"phase": "decode", "tile": 384}]
+    details = {"cold": {"predicted": {"phases": phases}}}
+    other = asked("ours@1.5GiB", "1.5GiB")
+    assert compare._tile(cell, [other, other | {"size": 2048, "is_2k": True, "details": details}]) == 384
+    assert compare._tile(cell, [other]) is None
+    assert compare._tile(Cell("vae-tiling"), [other]) is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +256,7 @@ def test_a_process_that_dies_is_a_row(
     code: str, limit_seconds: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "_command", lambda *_: [sys.executable, "-c", code])
-    row = compare.measure(Cell("resident", num_images=1), tmp_path, "cpu", limit_seconds)
+    row = compare.measure(Cell("resident", num_images=1), Place(tmp_path, "cpu"), limit_seconds)
     assert row["error"] == said
     assert (row["strategy"], row["num_images"]) == ("resident", 1)
 
@@ -163,7 +269,7 @@ def test_every_group_has_prompts_of_its_own() -> None:
 
 def test_results_become_a_picture_and_a_table(tmp_path: Path) -> None:
     file, picture, readme = tmp_path / "results.json", tmp_path / "images" / "frontier.png", tmp_path / "README.md"
-    results.write(file, all_rows())
+    Results(all_rows()).write(file)
     readme.write_text(f"before\n{figure.START}\nWHAT WAS THERE\n{figure.END}\nafter\n", encoding="utf-8")
     figure.main([str(file), "--picture", str(picture), "--readme", str(readme)])
     with Image.open(picture) as image:
@@ -180,6 +286,40 @@ def test_results_become_a_picture_and_a_table(tmp_path: Path) -> None:
     assert "| attention xformers | ModuleNotFoundError: No module named 'xformers' \\| pip |" in text
 
 
+def test_the_figures_come_from_the_rows(tmp_path: Path) -> None:
+    results = Results(figure_rows(), {"ours@2GiB, cap 2GiB": {"predicted_peak_bytes": 2 * GIB, "phases": []}})
+    found = {figure.what: (figure.peer, figure.ours) for figure in goals.figures(results)}
+    assert found["smallest peak reserved, latents against staged"] == ("1.98 GiB", "0.57 GiB, equal")
+    assert found["queue of 4, cold, 2GiB"] == ("18.2 s in 1.98 GiB", "6.00 s in 1.90 GiB")
+    assert found["next image, warm, new prompt, 2GiB"] == ("3.03 s", "1.20 s")
+    assert found["next image, warm, cached prompt, exact"] == ("1.15 s", "0.80 s")
+    assert found["T5 of 4 new prompts, fp16, fast, warm"] == ("0.53 s in 9.31 GiB", "0.30 s in 1.07 GiB")
+    assert found["T5 in nf4, streamed in the least"] == ("0.61 s in 6.20 GiB", "0.35 s in 0.55 GiB")
+    assert found["T5 in int8 ready, whole"] == ("6.10 s", "0.90 s")
+    assert found["2K, fast: peak, each next image"] == ("9.00 GiB, 7.00 s", "1.45 GiB, 7.70 s, 1.10 ×")
+    assert found["queue of 1 / 4 / 32"] == ("–", "2.5 / 5.0 / 33.0 s, one is +25.0% off the line")
+    assert found["queue of 4, 4-bit T5"] == ("7.50 s in 6.20 GiB", "5.00 s in 6.00 GiB")
+    assert found["laptop: 12 GB RAM, from disk, 4GiB"][1] == (
+        "15.0 s in 3.50 GiB; disk 1.50 GB/s, 12.9 GB read (8.6 s of it); RAM: control group"
+    )
+    assert found["latents of 11 rows, fast"] == ("–", "equal")
+    assert found["latents of 3 rows, exact and stock"] == ("–", "equal")
+    assert (
+        found["VRAM after the first and the last of 50 mixed runs"][1]
+        == "1500 then 1508 MiB, RSS +40 MiB since the tenth"
+    )
+    assert found["measured peak against predicted"][1] == "-5.0% at most (ours@2GiB, cap 2GiB), 0 of 1 above"
+    assert "| queue of 4, cold, 2GiB | 18.2 s in 1.98 GiB | 6.00 s in 1.90 GiB | 5.2 s |" in goals.markdown(results)
+    assert goals.plain(Results()) == ""
+
+
+def test_figures_that_are_not_there_are_left_out() -> None:
+    """After any number of rows, as a run that was cut off leaves them."""
+    rows = figure_rows()
+    for count in range(len(rows)):
+        goals.plain(Results(rows[:count]))
+
+
 def test_a_row_with_other_settings_says_so() -> None:
     row = peer("sequential-offload", None, 5.1, 2.4, 2.6) | {"num_images": 1, "steps": 4, "next_image_seconds": []}
     assert "| sequential offload (1 picture, 4 steps) | 5.10 |" in table.markdown([row])
@@ -187,7 +327,7 @@ def test_a_row_with_other_settings_says_so() -> None:
 
 def test_results_of_two_devices_are_not_mixed(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    results.write(file, [*all_rows(), asked("other", None) | {"device": "NVIDIA Other", "error": "x"}])
+    Results([*all_rows(), asked("other", None) | {"device": "NVIDIA Other", "error": "x"}]).write(file)
     with pytest.raises(SystemExit, match="one device"):
         figure.main([str(file), "--picture", str(tmp_path / "frontier.png")])
 
