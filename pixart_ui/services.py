@@ -18,7 +18,7 @@ from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.forecast import Forecast
-from pixart_ui.forecaster import Forecaster
+from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
@@ -137,8 +137,9 @@ class Services:
         workers = self.journal.workers()
         if not workers:
             return None
-        table = Table.load(self.settings.calibration_path)
-        return predict_seconds(draft.requests, self._resolver().resolve, self.catalog.get, workers[0].info, table)
+        info, table = workers[0].info, Table.load(self.settings.calibration_path)
+        group_size = info.get("group_size", USUAL_GROUP_SIZE)
+        return predict_seconds(draft.requests, self._resolver().resolve, self.catalog.get, info, table, group_size)
 
     def edit(self, job_id: int, request: GenerationRequest) -> Job:
         """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -16,8 +17,8 @@ from pixart_ui.engine import planner
 from pixart_ui.engine.calibration import Table
 from pixart_ui.engine.costs import COMPONENT_OF, Limits
 from pixart_ui.errors import CheckpointError, InputError
-from pixart_ui.events import Plan, Residency
-from pixart_ui.prediction import demand_of, is_cpu, limits_of, on_device
+from pixart_ui.events import Phase, Plan, Residency
+from pixart_ui.prediction import demand_of, limits_of, on_device
 from pixart_ui.request import GenerationRequest, ResolvedRequest
 
 K = TypeVar("K")
@@ -58,18 +59,20 @@ def predict_seconds(
     checkpoint_of: Callable[[str], Checkpoint],
     info: Mapping[str, Any],
     table: Table,
+    group_size: int,
 ) -> float:
     """What all pictures take on the device of the worker that says `info` of itself, one set of weights after another.
 
-    In a group T5 encodes every text at once, and what stays on the device is not loaded again. Raises InputError,
-    CheckpointError, and BudgetTooSmall where one does not fit.
+    They are made in groups of `group_size`, each of which brings T5 again where it does not stay, for the texts that
+    it does not know; what stays is not loaded again. Raises InputError, CheckpointError, and BudgetTooSmall where one
+    does not fit.
     """
     limits = limits_of(info, table)
     seconds, is_first = 0.0, True
     for shares in _by(lambda share: _weights_of(share.resolved), _shares(requests, resolve)).values():
         there = on_device(info, shares[0].resolved) if is_first else frozenset()
         checkpoint = checkpoint_of(shares[0].resolved.checkpoint)
-        seconds += _seconds_of_group(shares, checkpoint, replace(limits, on_device=there), info)
+        seconds += _seconds_of_weights(shares, checkpoint, replace(limits, on_device=there), group_size)
         is_first = False
     return seconds
 
@@ -102,18 +105,31 @@ def _shares(requests: Sequence[GenerationRequest], resolve: Resolve) -> list[_Sh
     return found
 
 
-def _seconds_of_group(
-    shares: Sequence[_Share], checkpoint: Checkpoint, limits: Limits, info: Mapping[str, Any]
-) -> float:
+def _seconds_of_weights(shares: Sequence[_Share], checkpoint: Checkpoint, limits: Limits, group_size: int) -> float:
+    num_images = sum(share.num_images for share in shares)
     num_texts = len(frozenset[str]().union(*(share.texts for share in shares)))
-    seconds = 0.0
-    for alike in _by(lambda share: _work_of(share.resolved), shares).values():
-        shape = demand_of([alike[0].resolved], checkpoint, is_cpu=is_cpu(info))
-        for steps, num_images in _evened(alike):
-            plan = planner.choose_plan(replace(shape, steps=steps, num_images=num_images, num_texts=num_texts), limits)
-            seconds += plan.predicted_seconds
-            limits, num_texts = replace(limits, on_device=_residents(plan)), 0
-    return seconds
+    num_encodings = min(-(-num_images // group_size), num_texts)
+    in_group = min(num_images, group_size)
+    group = partial(replace, num_images=in_group, num_texts=-(-num_texts // num_encodings))
+    work = [
+        (group(demand_of([alike[0].resolved], checkpoint, is_cpu=limits.is_cpu), steps=steps), number)
+        for alike in _by(lambda share: _work_of(share.resolved), shares).values()
+        for steps, number in _evened(alike)
+    ]
+    cold = planner.choose_plan(work[0][0], limits)
+    later = replace(limits, on_device=_residents(cold))
+    warm = [planner.choose_plan(demand, later) for demand, _ in work]
+    drawing = sum(_drawing(plan) / in_group * number for plan, (_, number) in zip(warm, work, strict=True))
+    encoding = _encoding(cold) + (num_encodings - 1) * _encoding(warm[0])
+    return encoding + drawing + _drawing(cold) - _drawing(warm[0])
+
+
+def _encoding(plan: Plan) -> float:
+    return plan.phase(Phase.ENCODE).predicted_seconds
+
+
+def _drawing(plan: Plan) -> float:
+    return plan.predicted_seconds - _encoding(plan)
 
 
 def _evened(shares: Sequence[_Share]) -> list[tuple[int, int]]:

