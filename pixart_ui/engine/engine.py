@@ -266,7 +266,7 @@ class Engine:
         else:
             yield from preparation.wait("transformer")
             latents, measurement = yield from self._with_ladder(
-                group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled)
+                group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled), index
             )
         yield PhaseFinished(measurement, index)
         return latents, measurement
@@ -317,7 +317,7 @@ class Engine:
         yield PhaseStarted(Phase.DECODE, index)
         yield from preparation.wait("vae")
         image, measurement = yield from self._with_ladder(
-            group, Phase.DECODE, lambda: self._decode_picture(group, index, latents)
+            group, Phase.DECODE, lambda: self._decode_picture(group, index, latents), index
         )
         yield PhaseFinished(measurement, index)
         return image, measurement
@@ -326,7 +326,7 @@ class Engine:
         self, group: Group, index: int, latents: torch.Tensor
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
         request, tile = group.requests[index], group.plan_of(index).phase(Phase.DECODE).tile
-        with self._phase(group, Phase.DECODE) as clock, self._on_device(group, Phase.DECODE) as vae:
+        with self._phase(group, Phase.DECODE, index) as clock, self._on_device(group, Phase.DECODE) as vae:
             with fused.spread_group_norms(vae.module) if request.numerics is Numerics.FAST else nullcontext():
                 image = decode(vae.module, latents, request, tile)
             measurement = clock.stop(vae)
@@ -336,45 +336,57 @@ class Engine:
         return image, measurement
 
     def _with_ladder(
-        self, group: Group, phase: Phase, attempt: Callable[[], Generator[Event, None, Result]]
+        self,
+        group: Group,
+        phase: Phase,
+        attempt: Callable[[], Generator[Event, None, Result]],
+        index: int | None = None,
     ) -> Generator[Event, None, Result]:
         """Try again with a smaller plan for as long as there is one. Raises OutOfMemory where there is none.
 
-        What is finished stays: embeddings, latents, and every picture before this one.
+        What is finished stays: embeddings, latents, and every picture before this one. `index` is the picture that the
+        phase is at: what it takes is not what the largest of the group takes.
         """
         while True:
             try:
                 return (yield from attempt())
             except OutOfMemory:
-                self._planning.learn_too_small(group.demand(), group.plan, phase)
-                if self._device.is_cuda and self._cap(group, phase) < group.plan.budget_bytes:
+                demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
+                self._planning.learn_too_small(demand, plan, phase)
+                if self._device.is_cuda and self._cap(group, phase, index) < group.plan.budget_bytes:
                     reason = f"{phase} took more memory than was predicted: it began again with all of the budget."
                     group.is_cap_lifted = True
                     group.notes.append(reason)
                     yield SteppedDown(phase, group.plan, reason)
                     continue
-                smaller = self._planning.step_down(group.demand(), group.plan, phase)
+                smaller = self._planning.step_down(demand, plan, phase)
                 if smaller is None:
                     raise
                 reason = f"{phase}: {smaller.phase(phase).reason}."
-                group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != group.plan.phase(Phase.DECODE).tile
+                group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != plan.phase(Phase.DECODE).tile
+                group.is_cap_lifted |= demand.pixels < group.demand().pixels  # larger ones take more than it predicts
                 group.plan = smaller
                 group.notes.append(reason)
             yield SteppedDown(phase, smaller, reason)
 
     @contextmanager
-    def _phase(self, group: Group, phase: Phase) -> Iterator[PhaseClock]:
+    def _phase(self, group: Group, phase: Phase, index: int | None = None) -> Iterator[PhaseClock]:
         """Take off the device what the plan does not want there, cap the allocator, count time and memory."""
         residents = {COMPONENT_OF[entry.phase] for entry in group.plan.phases if entry.residency is Residency.RESIDENT}
         self._components.leave_only(residents | {COMPONENT_OF[phase]})
         self._components.warm_up.wait()
         with out_of_memory_as_sentence(phase, self._device):
-            yield PhaseClock(phase, self._device, self._cap(group, phase))
+            yield PhaseClock(phase, self._device, self._cap(group, phase, index))
 
-    def _cap(self, group: Group, phase: Phase) -> int:
-        """What torch may reserve: as much as was predicted, all of the budget where that was an estimate."""
+    def _cap(self, group: Group, phase: Phase, index: int | None = None) -> int:
+        """What torch may reserve: as much as was predicted, all of the budget where that was an estimate.
+
+        A picture that is decoded in pieces of its own is not the one that was predicted.
+        """
         plan = group.plan
         is_certain = not plan.is_estimate and not group.is_cap_lifted
+        if index is not None and group.plan_of(index).phase(phase) != plan.phase(phase):
+            is_certain = False
         return min(plan.phase(phase).predicted_peak_bytes, plan.budget_bytes) if is_certain else plan.budget_bytes
 
     def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
