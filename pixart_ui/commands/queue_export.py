@@ -43,7 +43,7 @@ def run_export(services: Services, args: argparse.Namespace) -> int:
         written.append((Path(args.out), jobs_in_words(len(jobs))))
     if args.zip is not None:
         num_pictures = _write_zip(services, jobs, Path(args.zip))
-        written.append((Path(args.zip), "1 picture" if num_pictures == 1 else f"{num_pictures:,} pictures"))
+        written.append((Path(args.zip), _pictures(num_pictures)))
     if args.json:
         print_json({"jobs": len(jobs), "files": [str(path) for path, _ in written]})
         return 0
@@ -73,12 +73,18 @@ def _write_zip(services: Services, jobs: Sequence[Job], path: Path) -> int:
         raise InputError("There is no picture to pack, as none of these jobs has one: leave out --zip.")
     _write(path, zip_stream(files))
     if num_there < len(files):
-        say(f"{len(files) - num_there:,} of the pictures are gone; MISSING.txt in {path} names them.")
+        say(f"Not on the disk any more: {_pictures(len(files) - num_there)}, named by MISSING.txt in {path}.")
     return num_there
+
+
+def _pictures(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number:,} pictures"
 
 
 def _write(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file that is whole or not there. Raises InputError, DiskFullError."""
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder: name a file in it.")
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with aside.open("wb") as file:
