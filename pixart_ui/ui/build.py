@@ -21,6 +21,7 @@ from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
 from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
+from pixart_ui.ui.resting import let_rest
 from pixart_ui.ui.routes import routes
 from pixart_ui.ui.single import build_single
 
@@ -38,7 +39,7 @@ def build(services: Services) -> gr.Blocks:
         controls = build_queue_controls(services)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
-                form = build_single(services, page, checkpoint)
+                form = build_single(services, page, checkpoint, controls.answer)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
                 build_queue(services, form, controls)
     return page
@@ -52,6 +53,7 @@ def serve(services: Services, supervisor: EngineWatch) -> None:
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services)
     page.launch(**_launch_settings(services, live))
+    let_rest(page)
     print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
     try:
         _wait_for_signal()

@@ -7,8 +7,9 @@ sentence as everywhere else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -51,8 +52,7 @@ class Form:
     checkpoint: gr.Dropdown
 
     def inputs(self) -> set[Component]:
-        parts = {getattr(self, part.name) for part in fields(self)}
-        return parts - {self.precision_hint, self.random_seed}
+        return {getattr(self, part.name) for part in self._kept_parts()}
 
     def costly_inputs(self) -> set[Component]:
         """What memory and time depend on; what is written does not matter for them."""
@@ -143,6 +143,31 @@ class Form:
             self.num_images: 1,
             **self.show_seed(request.seed, is_random=False),
         }
+
+    def keep(self, values: Values) -> str:
+        """What the components hold, to be brought back later."""
+        return json.dumps({part.name: values[getattr(self, part.name)] for part in self._kept_parts()})
+
+    def kept(self, text: object) -> dict[str, Any]:
+        """What `keep` wrote; nothing where that is damaged, as it has been with the browser."""
+        try:
+            found = json.loads(str(text))
+        except ValueError:
+            return {}
+        names = {part.name for part in self._kept_parts()}
+        return {name: value for name, value in found.items() if name in names} if isinstance(found, dict) else {}
+
+    def restore(self, kept: Mapping[str, Any], offer: Offer) -> Updates:
+        """Everything as it was kept, with the choices of its checkpoint."""
+        updates = self.adapt(offer, kept.get("precision"))
+        for name, value in kept.items():
+            part = getattr(self, name)
+            update = updates.get(part)
+            updates[part] = {**update, "value": value} if isinstance(update, dict) else gr.update(value=value)
+        return updates
+
+    def _kept_parts(self) -> list[Field[Any]]:
+        return [part for part in fields(self) if part.name not in ("precision_hint", "random_seed")]
 
 
 def including(choices: Choices, value: str) -> list[tuple[str, str]]:

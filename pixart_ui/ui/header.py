@@ -1,4 +1,4 @@
-"""The line that is always there: name, checkpoint, device and free memory, queue, light or dark."""
+"""What is always there: name, checkpoint, device and free memory, queue, light or dark; and whether it is paused."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def build_header(services: Services) -> gr.Dropdown:
         )
         gr.HTML(SKELETON, elem_id="engine")
         gr.HTML(SWITCH, elem_id="switch")
+    gr.HTML("", elem_id="paused")
     return checkpoint
 
 

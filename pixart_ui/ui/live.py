@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
-from pixart_ui.ui import words
+from pixart_ui.ui import fragments, words
 from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
@@ -48,6 +48,20 @@ class Snapshot:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class State:
+    """What decides whether anything has changed; `num_changes` are those that this process had made by then."""
+
+    revision: int
+    workers: Sequence[WorkerStatus]
+    trouble: str | None
+    engine: str
+    num_changes: int
+
+    def mark(self, look: Look) -> str:
+        return _digest(self.revision, self.engine, look)
+
+
 class Live:
     """Reads the journal for the pages. Safe to use from several threads."""
 
@@ -56,21 +70,34 @@ class Live:
         self._watch = watch
         self._examples = examples
 
+    def state(self) -> State:
+        """Read it now."""
+        journal = self._services.journal
+        num_changes, revision, workers = journal.num_changes, journal.revision(), journal.workers()
+        trouble = self._watch.status()
+        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes)
+
+    def is_overtaken(self, state: State) -> bool:
+        """Whether this process itself has changed something since; what others changed is not looked for."""
+        return state.num_changes != self._services.journal.num_changes
+
     def snapshot(self, known_mark: str, look: Look) -> Snapshot | None:
         """The present state for a page that shows `known_mark`; None while nothing has changed."""
-        revision = self._services.journal.revision()
-        workers = self._services.journal.workers()
-        trouble = self._watch.status()
-        engine = engine_line(workers, trouble)
-        mark = _digest(revision, engine, look)
-        if mark == known_mark:
-            return None
-        now = moment(self._services.journal, workers, trouble)
+        state = self.state()
+        return None if state.mark(look) == known_mark else self.render(state, look)
+
+    def render(self, state: State, look: Look) -> Snapshot:
+        """What a page shows that looks there; the journal may be newer than the state by now."""
+        now = moment(self._services.journal, state.workers, state.trouble)
         return Snapshot(
-            mark=mark,
+            mark=state.mark(look),
             title=words.title(_step(now), now.num_waiting),
-            regions={"engine": engine + queue_line(now), **self._regions(look, now)},
-            basis=_basis(workers),
+            regions={
+                "engine": state.engine + queue_line(now),
+                "paused": fragments.paused(now.paused),
+                **self._regions(look, now),
+            },
+            basis=_basis(state.workers),
             is_busy=now.is_busy,
             num_waiting=now.num_waiting,
         )

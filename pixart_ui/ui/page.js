@@ -198,7 +198,7 @@
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-act]");
-    if (button) acts[button.dataset.act]?.(button.dataset);
+    if (button) acts[button.dataset.act]?.(button.dataset, button);
     else if (event.target.closest?.("#generate")) asked();
     else if (event.target.closest?.("#tabs > .tab-wrapper")) setTimeout(turned);
   });
@@ -220,6 +220,18 @@
     return true;
   }
 
+  // While a job of the queue is changed its settings stand in the form, and other buttons below it.
+  function isEditing() {
+    return byId("workplace")?.hasAttribute("data-editing");
+  }
+
+  function editing(job) {
+    const was = isEditing();
+    mark("editing", Boolean(job));
+    if (was !== Boolean(job)) go(job ? "single" : "queue");
+    if (!told() && job) document.querySelector("#field-prompt textarea")?.focus();
+  }
+
   function follow(batch) {
     if (told()) mark("asked", false);
     else look(batch, "");
@@ -230,10 +242,11 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
-      byId(tab() === "queue" ? "add" : event.shiftKey ? "enqueue" : "generate")?.click();
+      const [first, second] = isEditing() ? ["save-job", "save-new"] : ["generate", "enqueue"];
+      byId(tab() === "queue" ? "add" : event.shiftKey ? second : first)?.click();
     } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options, dialog[open]")) {
       if (tab() === "queue") list.escape();
-      else document.querySelector("#stage [data-act=cancel]")?.click();
+      else if (!isEditing()) document.querySelector("#stage [data-act=cancel]")?.click();
     }
   }, true);
 
@@ -256,7 +269,7 @@
   }
 
   const list = startQueue({ words, byId, kept, show, press, poll, acts, go });
-  window.pixart = { target: "", follow, told, look, predict, draft, show, answered: list.answered };
+  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

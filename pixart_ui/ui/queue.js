@@ -35,8 +35,13 @@
     queue: (data) => (data.ask ? ask(data.ask, () => act(data.verb, data.jobs)) : act(data.verb, data.jobs)),
     selected: (data) => act(data.verb, fitting(data.for).join()),
     "open-selected": () => acts.open({ batch: row([...picked][0])?.dataset.batch, job: [...picked][0] }),
+    edit: () => press("do-edit", [...picked][0]),
     unselect: () => { const first = row([...picked][0]); unselect(); pick(first)?.focus(); },
     dismiss: () => answered(""),
+    ways: (data, button) => {
+      const isOpen = byId("queueplace").toggleAttribute("data-open");
+      button.setAttribute("aria-expanded", String(isOpen));
+    },
   });
 
   document.addEventListener("input", (event) => {
@@ -89,8 +94,10 @@
     every.indeterminate = picked.size > 0 && !every.checked;
     bar.hidden = picked.size === 0;
     bar.querySelector(".num").textContent = words.selected.replace("{count}", picked.size.toLocaleString("en"));
-    for (const verb of bar.querySelectorAll("[data-for]")) verb.hidden = fitting(verb.dataset.for).length === 0;
-    for (const verb of bar.querySelectorAll("[data-one]")) verb.hidden = picked.size !== 1;
+    for (const verb of bar.querySelectorAll("[data-for]")) {
+      const count = fitting(verb.dataset.for).length;
+      verb.hidden = verb.dataset.one === undefined ? count === 0 : count !== 1 || picked.size !== 1;
+    }
     bar.querySelector("[data-zip]").href = "/archive.zip?jobs=" + fitting("done").join();
   }
 
@@ -240,7 +247,7 @@
   }
 
   function clock(at) {
-    const date = new Date(at * 1000), hour = { hour: "2-digit", minute: "2-digit" };
+    const date = new Date(at * 1000), hour = { hour: "numeric", minute: "2-digit" };
     const days = Math.abs(date - Date.now()) / 86_400_000, isToday = date.toDateString() === new Date().toDateString();
     const day = isToday ? {} : days < 6 ? { weekday: "short" } : { day: "numeric", month: "short" };
     return date.toLocaleString(undefined, { ...day, ...hour });

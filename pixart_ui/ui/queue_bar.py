@@ -11,21 +11,29 @@ from pixart_ui.ui.fragments import button
 WAITING, OPEN, ENDED = "queued next", "queued next running", "failed cancelled"
 ANY = f"{OPEN} {ENDED} done"
 
-# What is shown, the verb, the states it is for, and the keys.
-ACTIONS = (
-    (words.MOVE_FIRST, "first", WAITING, ""),
-    (words.MOVE_UP, "up", WAITING, words.MOVE_UP_KEYS),
-    (words.MOVE_DOWN, "down", WAITING, words.MOVE_DOWN_KEYS),
-    (words.MOVE_LAST, "last", WAITING, ""),
-    (words.RETRY, "retry", ENDED, ""),
-    (words.DUPLICATE, "duplicate", ANY, ""),
-    (words.CANCEL, "cancel", OPEN, words.CANCEL_SELECTED_KEYS),
+VERB, ALONE = "selected", "data-one"
+# What is shown, what the script does, the states it is for, and the rest: the verb of `queue_verbs.py` and its keys.
+ACTS = (
+    (words.MOVE_FIRST, VERB, WAITING, 'data-verb="first"'),
+    (words.MOVE_UP, VERB, WAITING, f'data-verb="up" title="{words.MOVE_UP_KEYS}"'),
+    (words.MOVE_DOWN, VERB, WAITING, f'data-verb="down" title="{words.MOVE_DOWN_KEYS}"'),
+    (words.MOVE_LAST, VERB, WAITING, 'data-verb="last"'),
+    (words.EDIT, "edit", WAITING, ALONE),
+    (words.OPEN_JOB, "open-selected", ANY, ALONE),
+    (words.RETRY, VERB, ENDED, 'data-verb="retry"'),
+    (words.DUPLICATE, VERB, ANY, 'data-verb="duplicate"'),
+    (words.CANCEL, VERB, OPEN, f'data-verb="cancel" title="{words.CANCEL_SELECTED_KEYS}"'),
 )
 
 
 def skeleton() -> str:
     """As tall as the totals that follow."""
     return f'<div class="totals"><h2>{words.QUEUE}</h2></div>'
+
+
+def ways_toggle() -> str:
+    """On a phone the ways in are folded above the list."""
+    return f'<button type="button" class="quiet" data-act="ways" aria-expanded="false">{words.ADD_JOBS}</button>'
 
 
 def select_all() -> str:
@@ -39,14 +47,13 @@ def search() -> str:
 
 
 def bar() -> str:
-    verbs = "".join(
-        f'<button type="button" class="verb" data-act="selected" data-verb="{verb}" data-for="{states}" '
-        f"{f'title={chr(34)}{keys}{chr(34)}' if keys else ''}>{label}</button>"
-        for label, verb, states, keys in ACTIONS
+    acts = "".join(
+        f'<button type="button" class="verb" data-act="{act}" data-for="{states}" {rest}>{label}</button>'
+        for label, act, states, rest in ACTS
     )
+    download = f'<a class="verb" data-zip data-for="done" href="" download>{words.DOWNLOAD_ZIP}</a>'
+    unselect = button(words.CLEAR_SELECTION, "unselect", css="verb apart")
     return (
-        f'<div class="bar" role="toolbar" aria-label="{words.SELECTION}" hidden><span class="num"></span>{verbs}'
-        f'<button type="button" class="verb" data-act="open-selected" data-one>{words.OPEN_JOB}</button>'
-        f'<a class="verb" data-zip data-for="done" href="" download>{words.DOWNLOAD_ZIP}</a>'
-        f"{button(words.CLEAR_SELECTION, 'unselect', css='verb apart')}</div>"
+        f'<div class="bar" role="toolbar" aria-label="{words.SELECTION}" hidden><span class="num"></span>'
+        f"{acts}{download}{unselect}</div>"
     )

@@ -1,4 +1,4 @@
-"""What stands above the queue's list: totals, the pause, the time left, the filter. Pure functions."""
+"""What stands above the queue's list: totals, the time left, the filter. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixart_ui.events import Phase
 from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import JobState, LoadCount
 from pixart_ui.ui import words
-from pixart_ui.ui.fragments import button, paused
+from pixart_ui.ui.fragments import button
 from pixart_ui.ui.look import QueueLook, Shows
 from pixart_ui.ui.moment import Moment
 
@@ -18,7 +18,7 @@ from pixart_ui.ui.moment import Moment
 def head(now: Moment, forecast: Forecast, loads: LoadCount) -> str:
     return (
         f'<div class="totals"><h2>{_totals(now)}</h2><div class="actions">{_buttons(now)}</div></div>'
-        f"{paused(now.paused)}{_time_left(forecast, _saved(loads))}"
+        f"{_time_left(forecast, _saved(loads))}"
     )
 
 
@@ -53,7 +53,8 @@ def _totals(now: Moment) -> str:
 
 
 def _buttons(now: Moment) -> str:
-    pause = button(words.PAUSE, "queue", verb="pause") if now.paused is None else ""
+    is_paused = now.paused is not None
+    pause = button(words.RESUME if is_paused else words.PAUSE, "queue", verb="resume" if is_paused else "pause")
     if not (now.running or now.num_waiting):
         return pause
     return pause + button(words.CANCEL_ALL, "queue", verb="cancel-all")

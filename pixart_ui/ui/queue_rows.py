@@ -16,6 +16,9 @@ from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.ui import result, words
 
+# The kinds of jobs that can be moved and changed.
+CHANGEABLE = ("queued", "next")
+
 
 @dataclass(frozen=True)
 class RowFacts:
@@ -42,7 +45,7 @@ def _row(job: Job, facts: RowFacts) -> str:
     owner = f'<span class="owner">{escape(job.owner)}</span>' if facts.has_owners else ""
     error = f'<p class="error">{escape(job.error)}</p>' if job.state is JobState.FAILED and job.error else ""
     return (
-        f'<li class="job" data-key="{job.id}" data-state="{_kind(job)}" data-batch="{escape(job.batch)}">'
+        f'<li class="job" data-key="{job.id}" data-state="{kind(job)}" data-batch="{escape(job.batch)}">'
         f'<input type="checkbox" class="pick" tabindex="-1" aria-label="{words.JOB.format(id=job.id)}: {prompt}">'
         f"{_thumb(job, facts)}"
         f'<div class="what"><p class="asked" title="{prompt}">{prompt}</p>'
@@ -68,6 +71,8 @@ def state(job: Job, place: int | None) -> str:
     """Where the job is, in two or three words."""
     if job.state is JobState.QUEUED:
         return words.IN_LINE.format(place=words.ordinal(place)) if place is not None else words.WAITING
+    if job.state is JobState.DONE:
+        return words.DONE_IN.format(time=words.duration(result.seconds_taken(job)))
     if job.state is not JobState.RUNNING:
         return words.STATES[job.state]
     if job.is_cancel_requested:
@@ -79,7 +84,7 @@ def state(job: Job, place: int | None) -> str:
     return words.SAVING_SHORT if result.is_being_saved(job) else words.UP_NEXT
 
 
-def _kind(job: Job) -> str:
+def kind(job: Job) -> str:
     """The state, as far as it decides what can be done; a claimed job that has not begun can be moved and changed."""
     has_begun = job.step > 0 or job.phase not in (None, Phase.ENCODE) or job.is_cancel_requested
     return "next" if job.state is JobState.RUNNING and not has_begun else str(job.state)
@@ -91,7 +96,7 @@ def _thumb(job: Job, facts: RowFacts) -> str:
         inner = f'<img src="{result.thumbnail_url(job)}" alt="" loading="lazy">'
     elif job.state is JobState.RUNNING and job.preview:
         inner = f'<img src="{result.preview_url(job)}" alt="" class="preview">'
-    label = escape(words.SHOW_PICTURE.format(prompt=job.request.prompt))
+    label = words.OPEN_JOB_ID.format(id=job.id)
     return (
         f'<button type="button" class="thumb" tabindex="-1" data-act="open" data-batch="{escape(job.batch)}" '
         f'data-job="{job.id}" aria-label="{label}">{inner}</button>'
@@ -105,14 +110,11 @@ def _progress(job: Job) -> str:
 
 
 def _when(job: Job, facts: RowFacts) -> str:
-    """When it will be done, or when it ended and what it took."""
+    """When it will be done, or when it ended."""
     if job.state.is_end:
-        took = ""
-        if job.state is JobState.DONE and job.started_at is not None and job.finished_at is not None:
-            took = f'<span class="took">{words.duration(job.finished_at - job.started_at)}</span>'
-        return f'{took}<time data-ended="{job.finished_at or 0:.0f}"></time>'
+        return f'<time data-ended="{job.finished_at or 0:.0f}"></time>'
     forecast = facts.forecast.of(job.id)
     if forecast is None:
-        return '<time class="unknown"></time>'
+        return "<time></time>"
     starts, ends = facts.now + forecast.start_in, facts.now + forecast.finish_in
     return f'<time data-starts="{starts:.0f}" data-ends="{ends:.0f}"></time>'

@@ -58,6 +58,7 @@ def build_queue_controls(services: Services) -> QueueControls:
 def build_queue(services: Services, form: Form, controls: QueueControls) -> None:
     with gr.Row(elem_id="queueplace"):
         with gr.Column(elem_id="ways", min_width=280):
+            gr.HTML(queue_bar.ways_toggle(), elem_id="ways-toggle")
             ways = build_ways(services)
             gr.HTML("", elem_id="draft")
             with gr.Column(elem_id="go-queue"):

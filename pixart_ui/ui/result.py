@@ -167,6 +167,16 @@ def measured(job: Job, phase: Phase) -> str:
     return words.CACHED if measurement.get("is_cached") else words.SECONDS.format(seconds=measurement["seconds"])
 
 
+def seconds_taken(job: Job) -> float:
+    """What a finished picture took: from claim to file, or its own phases where it waited for others in a group."""
+    facts = job.facts or {}
+    group_size, measurements = facts.get("group_size", 1), facts.get("measurements", {})
+    if group_size == 1 or not measurements:
+        return (job.finished_at or 0.0) - (job.started_at or 0.0)
+    seconds = {phase: float(measured["seconds"]) for phase, measured in measurements.items()}
+    return sum(seconds.values()) - seconds.get(Phase.ENCODE, 0.0) * (1 - 1 / group_size)
+
+
 def _notes(job: Job, news: News) -> object:
     """What did not go as planned: of the group while it is made, then what the picture itself says."""
     if is_at_work(job):
@@ -189,7 +199,7 @@ def _where(job: Job, preparing: News | None, waiting: str) -> str:
         case JobState.RUNNING:
             return _running_sentence(job, preparing)
         case JobState.DONE:
-            return words.DONE.format(seconds=(job.finished_at or 0) - (job.started_at or 0))
+            return words.DONE.format(seconds=seconds_taken(job))
         case JobState.CANCELLED:
             return words.CANCELLED
         case JobState.FAILED:

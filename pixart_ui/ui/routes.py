@@ -7,18 +7,20 @@ its folder; anything else is 404. Pictures are sent byte for byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from PIL import Image
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pixart_ui.errors import PixArtError
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme
+from pixart_ui.ui.answers import Answers
 from pixart_ui.ui.live import Live
 from pixart_ui.ui.look import Look
 
@@ -31,10 +33,10 @@ NEVER = {"Cache-Control": "no-store"}
 def routes(settings: Settings, live: Live) -> list[BaseRoute]:
     return [
         Route("/healthz", _healthz),
-        Route("/live", _live(live)),
+        Route("/live", _live(Answers(live))),
         Route("/pictures/{name}", _pictures(settings.images_dir)),
         Route("/previews/{name}", _previews(settings.previews_dir)),
-        Route("/thumbnails/{name}", _thumbnails(settings.images_dir, settings.temp_dir / "thumbnails")),
+        Route("/thumbnails/{name}", _thumbnails(settings.images_dir, settings.thumbnails_dir)),
         Mount("/look", StaticFiles(directory=theme.ASSETS)),
     ]
 
@@ -51,16 +53,21 @@ async def _healthz(_: Request) -> Response:
     return PlainTextResponse("ok", headers=NEVER)
 
 
-def _live(live: Live) -> Callable[[Request], Response]:
-    def answer(request: Request) -> Response:
+def _live(answers: Answers) -> Callable[[Request], Awaitable[Response]]:
+    """Most requests change nothing and are answered without a thread or the journal."""
+
+    async def answer(request: Request) -> Response:
         query = request.query_params
+        mark, look = query.get("mark", ""), Look.of(query)
+        if answers.is_known_unchanged(mark, look):
+            return Response(status_code=204, headers=NEVER)
         try:
-            snapshot = live.snapshot(query.get("mark", ""), Look.of(query))
+            body = await run_in_threadpool(answers.body, mark, look)
         except PixArtError as error:
             return PlainTextResponse(error.message, status_code=503, headers=NEVER)
-        if snapshot is None:
+        if body is None:
             return Response(status_code=204, headers=NEVER)
-        return JSONResponse(snapshot.as_json(), headers=NEVER)
+        return Response(body, headers=NEVER, media_type="application/json")
 
     return answer
 

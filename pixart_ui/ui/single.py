@@ -13,6 +13,7 @@ import gradio as gr
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, header, result, words
 from pixart_ui.ui.edge import QUIET
+from pixart_ui.ui.editing import Editor, build_edit, wire_edit
 from pixart_ui.ui.form import Form, build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.offer import offer
@@ -37,8 +38,8 @@ class Controls:
     reuse_seed: gr.Button
 
 
-def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -> Form:
-    """Returns the form, which the queue takes its settings from."""
+def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown, answer: gr.Textbox) -> Form:
+    """Returns the form, which the queue takes its settings from. `answer` carries passing notes to the script."""
     first = offer(services, services.default_checkpoint())
     with gr.Row(elem_id="workplace"):
         with gr.Column(elem_id="left", min_width=280):
@@ -51,13 +52,14 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown) -
                 with gr.Row(elem_id="go-buttons"):
                     generate = gr.Button(words.GENERATE, variant="primary", size="lg", elem_id="generate")
                     enqueue = gr.Button(words.ADD_TO_QUEUE, size="lg", elem_id="enqueue")
+                edit = build_edit()
         with gr.Column(elem_id="right", min_width=280):
-            gr.HTML("", elem_id="paused")
             gr.HTML(result.nothing_yet(), elem_id="stage")
             gr.HTML(f"<h2>{words.RECENT}</h2>", elem_id="strip")
     controls = Controls(generate, enqueue, message, *_hidden())
     wire_form(form)
     _wire(services, form, controls)
+    wire_edit(Editor(services, form, edit, controls.target, message, answer), controls.target)
     # A checkpoint may have been fetched since the page was put together.
     page.load(
         lambda: (gr.update(choices=header.usable_checkpoints(services)), header.larger_checkpoints(services)),

@@ -11,7 +11,7 @@ from html import escape
 
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.services import Services
-from pixart_ui.ui import fragments, result
+from pixart_ui.ui import result
 from pixart_ui.ui.look import Look
 from pixart_ui.ui.moment import Moment
 
@@ -23,7 +23,6 @@ def single_regions(services: Services, look: Look, now: Moment, examples: Sequen
     shown = _shown(services, look.batch, now, recent)
     job = _focus(shown, look.job)
     return {
-        "paused": fragments.paused(now.paused),
         "stage": _stage(services, job, shown, now) if job is not None else result.empty_stage(examples),
         "strip": result.strip([*now.active, *recent], job),
     }

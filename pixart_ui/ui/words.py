@@ -224,7 +224,8 @@ NO_GUIDANCE = "no guidance"
 SEED_SHORT = "seed {seed}"
 WAITING = "Waiting"
 IN_LINE = "{place} in line"
-STATES: Mapping[str, str] = {"done": "Done", "failed": "Failed", "cancelled": "Cancelled"}
+DONE_IN = "Done in {time}"
+STATES: Mapping[str, str] = {"failed": "Failed", "cancelled": "Cancelled"}
 DENOISE_STEP = "Denoise {step}/{steps}"
 STOPPING = "Stopping…"
 SAVING_SHORT = "Saving"
@@ -262,7 +263,7 @@ SHOW_ALL = "Show all {count}"
 
 # The queue: the ways in
 ADD_JOBS = "Add jobs"
-WAYS: Mapping[str, str] = {"form": "From the form", "lines": "Lines", "file": "File"}
+WAYS: Mapping[str, str] = {"form": "Form", "lines": "Lines", "file": "File"}
 VARY_LABEL = "Vary"
 VARY: Mapping[str, str] = {
     "": "Nothing",
@@ -317,7 +318,9 @@ MOVE_LAST = "Last"
 RETRY = "Try again"
 DUPLICATE = "Duplicate"
 CANCEL_SELECTED_KEYS = "Del"
+EDIT = "Edit"
 OPEN_JOB = "Open"
+OPEN_JOB_ID = "Open job {id}"
 DOWNLOAD_ZIP = "Download"
 CLEAR_SELECTION = "Unselect"
 UNDO = "Undo"
@@ -332,6 +335,15 @@ JOB_RETRIED, JOBS_RETRIED = "1 job is tried again.", "{count} jobs are tried aga
 JOB_DUPLICATED, JOBS_DUPLICATED = "1 copy stands at the end.", "{count} copies stand at the end."
 JOB_CLEARED, JOBS_CLEARED = "1 job is off the list.", "{count} jobs are off the list."
 UNKNOWN_VERB = "This page is older than the app: reload it."
+
+# The form while a job of the queue is changed
+SAVE = "Save"
+SAVE_JOB = "Save job {id}"
+ADD_AS_NEW = "Add as new"
+LEAVE = "Discard"
+EDITING = "These are the settings of job {id}. It waits as it was until you save."
+SAVED = "Job {id} is changed and keeps its place."
+HAS_BEGUN = "Job {id} has begun or is over, so it cannot be changed any more: duplicate it and change the copy."
 
 # Messages
 REUSED_SETTINGS = "The settings of that picture are in the form."
