@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pixart_ui.events import Phase
 from pixart_ui.jobs.open_work import OpenWork, RunningJob, WaitingRow
+from pixart_ui.jobs.turns import group_limit
 
 
 @dataclass(frozen=True)
@@ -263,13 +264,12 @@ class _Owner:
     def __init__(self, rows: Sequence[WaitingRow]) -> None:
         self._rows = deque(rows)
         self._taken: set[int] = set()
-        self._fitting: dict[str, deque[WaitingRow]] = {}
+        self._fitting: dict[tuple[str, int], deque[WaitingRow]] = {}
         for row in rows:
-            if row[1] == 0:
-                fitting = self._fitting.get(row[2])
-                if fitting is None:
-                    fitting = self._fitting[row[2]] = deque()
-                fitting.append(row)
+            fitting = self._fitting.get((row[2], row[1]))
+            if fitting is None:
+                fitting = self._fitting[row[2], row[1]] = deque()
+            fitting.append(row)
 
     def first(self) -> WaitingRow | None:
         rows, taken = self._rows, self._taken
@@ -277,12 +277,12 @@ class _Owner:
             taken.remove(rows.popleft()[0])
         return rows[0] if rows else None
 
-    def take_first(self) -> WaitingRow:
-        return self._rows.popleft()
+    def has_fitting(self, key: str, strikes: int) -> bool:
+        return bool(self._fitting.get((key, strikes)))
 
-    def take_fitting(self, key: str, limit: int) -> list[WaitingRow]:
-        """The first that need these weights and over which no worker died."""
-        fitting = self._fitting.get(key)
+    def take_fitting(self, key: str, strikes: int, limit: int) -> list[WaitingRow]:
+        """The first that need these weights and over which as many workers died."""
+        fitting = self._fitting.get((key, strikes))
         if not fitting:
             return []
         found = [fitting.popleft() for _ in range(min(limit, len(fitting)))]
@@ -295,28 +295,27 @@ def _claims(owners: list[_Owner], group_size: int) -> Iterator[tuple[WaitingRow,
     while owners := [owner for owner in owners if owner.first() is not None]:
         first = owners[0].first()
         assert first is not None
-        if first[1] > 0:
-            yield (owners[0].take_first(),)
-            owners = [*owners[1:], owners[0]]
-            continue
-        group, served = _one_claim(owners, first[2], group_size)
+        _, strikes, key, _ = first
+        is_for_all = all(owner.has_fitting(key, strikes) for owner in owners)
+        limit = group_limit(group_size, strikes, is_for_all=is_for_all)
+        group, served = _one_claim(owners, key, strikes, limit)
         yield tuple(group)
         owners = [*(owner for owner in owners if owner not in served), *served]
 
 
-def _one_claim(owners: Sequence[_Owner], key: str, group_size: int) -> tuple[list[WaitingRow], list[_Owner]]:
+def _one_claim(owners: Sequence[_Owner], key: str, strikes: int, limit: int) -> tuple[list[WaitingRow], list[_Owner]]:
     """A job of each owner in turn until the group is full; and who was served, the last one last."""
     if len(owners) == 1:
-        return owners[0].take_fitting(key, group_size), [*owners]
+        return owners[0].take_fitting(key, strikes, limit), [*owners]
     group: list[WaitingRow] = []
     served: dict[_Owner, None] = {}
     asked: Sequence[_Owner] = owners
     while asked:
         having: list[_Owner] = []
         for owner in asked:
-            if len(group) == group_size:
+            if len(group) == limit:
                 return group, list(served)
-            if row := owner.take_fitting(key, 1):
+            if row := owner.take_fitting(key, strikes, 1):
                 group += row
                 having.append(owner)
                 served.pop(owner, None)

@@ -38,12 +38,15 @@ def choose_group(db: sqlite3.Connection, limit: int, only: Sequence[int] | None)
         {**among, "owner": owners[0]},
     ).fetchone()
     strikes = first["strikes"]
+    fitting = [_fitting(db, among, owner, first["group_key"], strikes, limit) for owner in owners]
+    return list(islice(in_turn(fitting), group_limit(limit, strikes, is_for_all=all(fitting))))
+
+
+def group_limit(limit: int, strikes: int, *, is_for_all: bool) -> int:
+    """How many of those that fit a group takes; `is_for_all` says that it holds jobs of every owner who waits."""
     if strikes > 0:
         limit = min(limit, SUSPECTS_TOGETHER.get(strikes, 1))
-    fitting = [_fitting(db, among, owner, first["group_key"], strikes, limit) for owner in owners]
-    if not all(fitting):
-        limit = min(limit, MOST_BEFORE_OTHERS)
-    return list(islice(in_turn(fitting), limit))
+    return limit if is_for_all else min(limit, MOST_BEFORE_OTHERS)
 
 
 def count_turns(db: sqlite3.Connection, owners: Sequence[str]) -> None:
