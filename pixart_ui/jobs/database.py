@@ -32,6 +32,9 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # The visible changes that were made through this object, to see at once that one's own went in. Threads may
+        # count two as one: it only has to become another number.
+        self.num_changes = 0
         self._local = threading.local()
         self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._migrate()
@@ -69,9 +72,11 @@ class Database:
             try:
                 before = db.total_changes
                 yield db
-                if is_visible and db.total_changes != before:
+                has_news = is_visible and db.total_changes != before
+                if has_news:
                     raise_revision(db)
                 db.execute("COMMIT")
+                self.num_changes += has_news
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
