@@ -4,6 +4,7 @@
     python -m bench compare --help   # strategies for small cards, each in a process of its own
     python -m bench figure --help    # their frontier as a picture, and the table
     python -m bench list             # the strategies' names
+    python -m bench adding           # many jobs from a CSV
 
 Everything is real: `python app.py` in a process of its own with an empty data folder, PixArt-Tiny, pictures of 256²
 in 20 steps with guidance. The first picture is cold; the warm ones are new prompts afterwards.
@@ -43,6 +44,7 @@ PROMPTS = (
 )
 PATIENCE_SECONDS = 120
 COMMANDS = {
+    "adding": "bench.adding",
     "compare": "bench.compare",
     "figure": "bench.figure",
     "list": "bench.names",
