@@ -6,7 +6,6 @@ library's module itself stays, without memory, so that bringing it back costs no
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,8 +139,6 @@ class Components:
         self._ring = Ring(device.torch_device)
         self._modules: dict[WeightSource, Paged] = {}
         self._kept: dict[WeightSource, Kept] = {}
-        # While an empty module is made, accelerate changes how every module of the process takes parameters.
-        self._making = threading.Lock()
         self.warm_up = WarmUp(device, self._ring)
 
     def prepare(self, source: WeightSource, progress: Progress) -> None:
@@ -153,8 +150,7 @@ class Components:
                 entries = ensure_component(
                     self._store, source, self._device, lambda done, total: progress(source.component, done, total)
                 )
-                with self._making:
-                    self._modules[source] = Paged(source.component, source.folder, entries, self._device.torch_device)
+                self._modules[source] = Paged(source.component, source.folder, entries, self._device.torch_device)
 
     @contextmanager
     def on_device(self, source: WeightSource, plan: PhasePlan) -> Iterator[Loaded]:
@@ -216,7 +212,7 @@ class Components:
     def _bring(self, source: WeightSource, plan: PhasePlan) -> Loaded:
         started = time.perf_counter()
         if source.whole is not None:
-            with as_checkpoint_error(source.folder), self._making:
+            with as_checkpoint_error(source.folder):
                 self._kept[source] = Whole(source, self._device)
         else:
             self._page_in(source, plan)
@@ -239,8 +235,7 @@ class Components:
         self._kept[source] = _PagedIn(paged, pager)
         try:
             pager.start()
-            with self._making:
-                paged.attach(pager)
+            paged.attach(pager)
         except BaseException:
             self._drop(source)
             raise

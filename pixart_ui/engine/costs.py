@@ -120,7 +120,7 @@ class Demand:
             return f"encode/{shape.width}x{shape.num_units}/{self.precision}/{self.numerics}"
         if phase is Phase.DENOISE:
             return f"denoise/{shape.width}x{shape.depth}/{self.transformer}/{self.numerics}/batch{self.batch}"
-        return f"decode/{shape.width}/{stored}/{'whole' if tile is None else f'tile{tile}'}"
+        return f"decode/{shape.width}/{stored}/{self.numerics}/{'whole' if tile is None else f'tile{tile}'}"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ try:
 except ImportError:  # optional: without it the device's own figures stay empty
     pynvml = None
 
+# What cuBLAS and cuDNN load on a GPU at most.
+LIBRARIES_BYTES = 2**30
+
 
 @dataclass(frozen=True)
 class Device:
@@ -43,6 +46,11 @@ class Device:
     def is_cuda(self) -> bool:
         return self.torch_device.type == "cuda"
 
+    @property
+    def holds_caps(self) -> bool:
+        """Whether torch reserves no more there than it is told, see `memory.cap`."""
+        return self.is_cuda
+
     def storage_dtype(self, precision: Precision) -> torch.dtype:
         """How the transformer and the VAE are stored beside a text encoder of that precision."""
         return torch.bfloat16 if precision is Precision.BF16 else torch.float16
@@ -50,6 +58,14 @@ class Device:
     def compute_dtype(self, precision: Precision) -> torch.dtype:
         """What arithmetic is done in."""
         return torch.float32 if self.torch_device.type == "cpu" else self.storage_dtype(precision)
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether a GPU has so much beside the budget that what CUDA's libraries take cannot be missed."""
+        if not self.is_cuda or self.budget_bytes is None:
+            return False
+        free, _ = torch.cuda.mem_get_info(self.torch_device)
+        return int(free) + torch.cuda.memory_reserved(self.torch_device) >= self.budget_bytes + LIBRARIES_BYTES
 
     def memory(self) -> tuple[int, int]:
         """Free and total bytes: of the GPU, or of the machine where the CPU works.

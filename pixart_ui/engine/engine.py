@@ -234,6 +234,7 @@ class Engine:
         yield PhaseStarted(Phase.ENCODE)
         if group.missing:
             with out_of_memory_as_sentence(Phase.ENCODE, self._device):  # quantizing happens on the device
+                self._components.warm_up.meet_text_encoder()
                 yield from preparation.wait("text_encoder")
             measurement = yield from self._with_ladder(group, Phase.ENCODE, lambda: self._encode_missing(group))
         else:
@@ -278,7 +279,7 @@ class Engine:
         scheduler = schedulers.build(request.scheduler, group.located.folders["scheduler"])
         negative = group.embeddings[texts.negative] if texts.negative is not None else None
         with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
-            pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb)
+            pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb, device)
             group.kernel = self._kernel(request, module)
             with self._blocks(request, module, group.kernel) as group.blocks:
                 for step in denoise(module, scheduler, request, group.embeddings[texts.prompt], negative, device):
@@ -353,7 +354,7 @@ class Engine:
             except OutOfMemory:
                 demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
                 self._planning.learn_too_small(demand, plan, phase)
-                if self._device.is_cuda and self._cap(group, phase, index) < group.plan.budget_bytes:
+                if self._device.holds_caps and self._cap(group, phase, index) < group.plan.budget_bytes:
                     reason = f"{phase} took more memory than was predicted: it began again with all of the budget."
                     group.is_cap_lifted = True
                     group.notes.append(reason)
@@ -374,7 +375,8 @@ class Engine:
         """Take off the device what the plan does not want there, cap the allocator, count time and memory."""
         residents = {COMPONENT_OF[entry.phase] for entry in group.plan.phases if entry.residency is Residency.RESIDENT}
         self._components.leave_only(residents | {COMPONENT_OF[phase]})
-        self._components.warm_up.wait()
+        if phase is not Phase.ENCODE:
+            self._components.warm_up.wait()
         with out_of_memory_as_sentence(phase, self._device):
             yield PhaseClock(phase, self._device, self._cap(group, phase, index))
 
@@ -450,7 +452,8 @@ class Engine:
             else:
                 group.missing.append(tokens)
         components = self._components
-        components.warm_up.wait()  # it takes memory that is not ours to plan with
+        if not self._device.is_roomy:
+            components.warm_up.wait()  # it takes memory that is not ours to plan with
         memory.cap(self._device, self._device.budget_bytes)
         if group.missing:
             group.num_tokens = max(tokens.count for tokens in group.missing)

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import greenlet
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, PixArtTransformer2DModel
+from diffusers.models.embeddings import PatchEmbed
 from transformers import T5Config, T5EncoderModel
 
 from pixart_ui.catalog import Component
@@ -204,17 +204,37 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
 
 
 def _empty_module(component: Component, folder: Path) -> Any:
-    """The module without memory for its parameters; buffers are real. Raises CheckpointError."""
-    with _disagreement(folder), init_empty_weights(include_buffers=False):
-        if component == "text_encoder":
-            module = T5EncoderModel(T5Config.from_pretrained(folder, local_files_only=True))
-        elif component == "transformer":
-            config = PixArtTransformer2DModel.load_config(folder, local_files_only=True)
-            module = PixArtTransformer2DModel.from_config(config)
-        else:
-            module = AutoencoderKL.from_config(AutoencoderKL.load_config(folder, local_files_only=True))
-            module.encoder = module.quant_conv = None  # pictures are only decoded
+    """The module without memory for its parameters; buffers are real. Raises CheckpointError.
+
+    Only the thread that makes it is told to take no memory: others may load a module meanwhile.
+    """
+    with _disagreement(folder):
+        with torch.device("meta"):
+            if component == "text_encoder":
+                module = T5EncoderModel(T5Config.from_pretrained(folder, local_files_only=True))
+            elif component == "transformer":
+                config = PixArtTransformer2DModel.load_config(folder, local_files_only=True)
+                module = PixArtTransformer2DModel.from_config(config)
+            else:
+                module = AutoencoderKL.from_config(AutoencoderKL.load_config(folder, local_files_only=True))
+                module.encoder = module.quant_conv = None  # pictures are only decoded
+        if component == "transformer":
+            _place_positions(module)
     return module.eval().requires_grad_(False)
+
+
+def _place_positions(transformer: Any) -> None:
+    """The table of positions is in no file: it is computed from the configuration, as the module itself does."""
+    config, empty = transformer.config, transformer.pos_embed
+    made = PatchEmbed(
+        height=config.sample_size,
+        width=config.sample_size,
+        patch_size=config.patch_size,
+        in_channels=config.in_channels,
+        embed_dim=transformer.inner_dim,
+        interpolation_scale=empty.interpolation_scale,
+    )
+    empty.register_buffer("pos_embed", made.pos_embed, persistent=False)
 
 
 def _known(module: Any, entries: Mapping[str, TensorEntry]) -> dict[str, TensorEntry]:
@@ -309,8 +329,7 @@ def _four_bit_layer(
             dtype=dtype,
         )
         layer.quant_state = quant_state
-        # Past `__setattr__`, which another thread may have changed while it makes an empty module.
-        layer._parameters["weight"] = bitsandbytes.nn.Params4bit(
+        layer.weight = bitsandbytes.nn.Params4bit(
             weight,
             requires_grad=False,
             quant_state=quant_state,

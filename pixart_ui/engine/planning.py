@@ -90,10 +90,9 @@ class Planning:
         self._calibration = planner.observe(demand, limits, entry, activation_bytes=round(predicted * TOO_SMALL))
 
     def kernel(self, transformer: Any, *, batch: int, tokens: int) -> str:
-        """The kernel for `fast` self-attention: measured once a shape, then kept."""
+        """The kernel for `fast` self-attention: measured at the first picture's size, then kept for all."""
         config = transformer.config
-        heads = f"{config.num_attention_heads}x{config.attention_head_dim}"
-        shape = f"{batch}x{tokens}/{heads}/{transformer.dtype}"
+        shape = f"{config.num_attention_heads}x{config.attention_head_dim}/{transformer.dtype}"
         if shape not in self._calibration.kernels:
             name = attention.measure(transformer, self._device.torch_device, batch=batch, tokens=tokens)
             self._calibration = self._calibration.learn_kernel(shape, name)

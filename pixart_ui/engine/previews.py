@@ -51,8 +51,10 @@ def latent_rgb(vae_folder: Path, family: str) -> LatentRgb:
 class Previewer:
     """Makes previews beside the steps: on a GPU a preview comes a step late, so that no step waits for the host."""
 
-    def __init__(self, rgb: LatentRgb) -> None:
-        self._rgb = rgb
+    def __init__(self, rgb: LatentRgb, device: torch.device) -> None:
+        """Before the first step is queued: copying to a GPU waits for what is."""
+        self._factors = torch.tensor(rgb.factors, device=device)
+        self._bias = torch.tensor(rgb.bias, device=device)
         self._begun: tuple[torch.Tensor, Any] | None = None
         self._last_begun = -math.inf
 
@@ -62,7 +64,8 @@ class Previewer:
         if time.monotonic() - self._last_begun < SECONDS_BETWEEN:
             return
         self._last_begun = time.monotonic()
-        pixels = _pixels(latents, self._rgb)
+        pixels = torch.einsum("chw,cr->hwr", latents[0].float(), self._factors) + self._bias
+        pixels = ((pixels + 1) * 127.5).clamp(0, 255).to(torch.uint8)
         if pixels.is_cuda:
             host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
             host.copy_(pixels, non_blocking=True)
@@ -86,16 +89,8 @@ class Previewer:
 
 def preview(latents: torch.Tensor, rgb: LatentRgb) -> Image.Image:
     """A small picture at once, `PREVIEW_SCALE` pixels for each latent one."""
-    previewer = Previewer(rgb)
+    previewer = Previewer(rgb, torch.device("cpu"))
     previewer.begin(latents.cpu())
     image = previewer.take()
     assert image is not None
     return image
-
-
-def _pixels(latents: torch.Tensor, rgb: LatentRgb) -> torch.Tensor:
-    """Bytes `[h, w, 3]` where the latents are."""
-    factors = torch.tensor(rgb.factors, device=latents.device)
-    bias = torch.tensor(rgb.bias, device=latents.device)
-    pixels = torch.einsum("chw,cr->hwr", latents[0].float(), factors) + bias
-    return ((pixels + 1) * 127.5).clamp(0, 255).to(torch.uint8)

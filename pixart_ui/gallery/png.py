@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 STRIP_ROWS = 64
-MAX_THREADS = 8
+MAX_THREADS = 16
 CHANNELS, BIT_DEPTH, TRUECOLOUR = 3, 8, 2
 # The filters of the PNG specification: each byte less the one a pixel to its left, or the one above.
 SUB, UP = 1, 2

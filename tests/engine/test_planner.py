@@ -539,11 +539,11 @@ def test_what_is_measured_alike_shares_a_name() -> None:
     demand = full_demand()
     assert demand.kind(Phase.ENCODE) == "encode/4096x72/fp16/fast"
     assert demand.kind(Phase.DENOISE) == "denoise/1152x28/fp16/fast/batch2"
-    assert demand.kind(Phase.DECODE, 512) == "decode/128/fp16/tile512"
+    assert demand.kind(Phase.DECODE, 512) == "decode/128/fp16/fast/tile512"
     quantized = replace(demand, precision=Precision.NF4, numerics=Numerics.EXACT, is_guided=False)
     assert quantized.kind(Phase.ENCODE) == "encode/4096x72/nf4/exact"
     assert quantized.kind(Phase.DENOISE) == "denoise/1152x28/fp16/exact/batch1"
-    assert replace(demand, precision=Precision.BF16).kind(Phase.DECODE) == "decode/128/bf16/whole"
+    assert replace(demand, precision=Precision.BF16).kind(Phase.DECODE) == "decode/128/bf16/fast/whole"
 
 
 def test_the_formulas_give_the_published_operations_and_bytes() -> None:
