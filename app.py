@@ -7,7 +7,7 @@ import socket
 import sys
 
 from pixart_ui import cli
-from pixart_ui.commands.flags import add_device_flags
+from pixart_ui.commands.flags import add_cap_flags, add_device_flags, add_worker_flags
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.supervisor import Supervisor
 from pixart_ui.services import Services
@@ -19,6 +19,8 @@ def main() -> int:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", help="port to listen on (default: 7860)")
     add_device_flags(parser)
+    add_worker_flags(parser)
+    add_cap_flags(parser)
     flags = vars(parser.parse_args())
     settings = Settings.read(os.environ, **flags | {"port": port_number(flags["port"])})
     with cli.unexpected_kept(settings):

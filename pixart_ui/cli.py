@@ -84,8 +84,8 @@ def say(sentence: str) -> None:
 
 def _run(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
-    flags = {name: getattr(args, name, None) for name in ("data_dir", "device", "vram_budget")}
-    settings = Settings.read(os.environ, **flags)
+    names = ("data_dir", "device", "vram_budget", "group_size", "keep_images", "keep_days")
+    settings = Settings.read(os.environ, **{name: getattr(args, name, None) for name in names})
     with unexpected_kept(settings):
         code: int = args.run(settings, args)
     return code

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
@@ -17,13 +18,43 @@ from pixart_ui.errors import InputError
 DATA_DIR_VARIABLE = "PIXART_UI_DATA_DIR"
 DEVICE_VARIABLE = "PIXART_UI_DEVICE"
 BUDGET_VARIABLE = "PIXART_UI_VRAM_BUDGET"
+MOST_IN_A_GROUP = 64
+
+
+class _Whole(NamedTuple):
+    """A setting that is a whole number, or left out."""
+
+    words: str
+    most: int
+    example: int
+
+    def parse(self, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and 1 <= int(text) <= self.most):
+            raise InputError(
+                f"{self.words} {text[:40]!r} is out of range, it must be a whole number from 1 to {self.most:,}: "
+                f"try {self.example}."
+            )
+        return int(text)
+
+
+# By name; the environment variable of each is PIXART_UI_ and the name in capitals.
+_WHOLES: Mapping[str, _Whole] = {
+    "group_size": _Whole("Group size", MOST_IN_A_GROUP, 8),
+    "keep_images": _Whole("Number of images to keep", 1_000_000_000, 1000),
+    "keep_days": _Whole("Number of days to keep images", 100_000, 30),
+    "max_jobs": _Whole("Number of jobs", 1_000_000_000, 1000),
+    "max_jobs_per_owner": _Whole("Number of jobs of an owner", 1_000_000_000, 100),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """`device` is `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`.
 
-    `vram_budget` is how many bytes of a GPU tensors may use, None for what is free.
+    `vram_budget` is how many bytes of a GPU tensors may use, None for what is free. `group_size` is how many jobs a
+    worker claims at a time, None for what the planner predicts. Beyond the newest `keep_images`, and after `keep_days`,
+    pictures are deleted that have no star. `max_jobs` and `max_jobs_per_owner` may wait or run at a time. None is
+    without end.
     """
 
     data_dir: Path
@@ -31,6 +62,11 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     vram_budget: int | None = None
+    group_size: int | None = None
+    keep_images: int | None = None
+    keep_days: int | None = None
+    max_jobs: int | None = None
+    max_jobs_per_owner: int | None = None
 
     @classmethod
     def read(
@@ -42,8 +78,12 @@ class Settings:
         host: str | None = None,
         port: int | None = None,
         vram_budget: str | None = None,
+        **wholes: str | None,
     ) -> Settings:
-        """Combine flags and environment. Raises InputError for a port or device that cannot be."""
+        """Combine flags and environment; `wholes` are the settings from `group_size` on, as text.
+
+        Raises InputError for what cannot be.
+        """
         folder = data_dir if data_dir is not None else environ.get(DATA_DIR_VARIABLE)
         chosen = device if device is not None else environ.get(DEVICE_VARIABLE, "auto")
         _check_device(chosen)
@@ -56,11 +96,21 @@ class Settings:
             host=host if host is not None else _default_host(environ),
             port=port if port is not None else cls.port,
             vram_budget=parse_bytes(budget, "Budget") if budget else None,
+            **{name: _whole(name, environ, wholes.get(name)) for name in _WHOLES},
         )
 
     @property
     def images_dir(self) -> Path:
         return self.data_dir / "images"
+
+    @property
+    def thumbnails_dir(self) -> Path:
+        """Small copies of pictures; a cache, safe to delete."""
+        return self.temp_dir / "thumbnails"
+
+    def thumbnail_path(self, image: str) -> Path:
+        """Where the thumbnail of the picture of that name is, once somebody has looked at it."""
+        return self.thumbnails_dir / f"{Path(image).stem}.webp"
 
     @property
     def previews_dir(self) -> Path:
@@ -79,6 +129,11 @@ class Settings:
     def embeddings_dir(self) -> Path:
         """Prompts that were encoded already; a cache, safe to delete."""
         return self.data_dir / "embeddings"
+
+    @property
+    def latents_dir(self) -> Path:
+        """Pictures that are drawn and not yet recorded."""
+        return self.data_dir / "latents"
 
     @property
     def compile_dir(self) -> Path:
@@ -102,6 +157,11 @@ class Settings:
     @property
     def temp_dir(self) -> Path:
         return self.data_dir / "tmp"
+
+
+def _whole(name: str, environ: Mapping[str, str], given: str | None) -> int | None:
+    text = given if given is not None else environ.get(f"PIXART_UI_{name.upper()}")
+    return _WHOLES[name].parse(text) if text else None
 
 
 def _default_data_dir() -> Path:

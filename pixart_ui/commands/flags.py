@@ -65,3 +65,24 @@ def add_device_flags(parser: argparse.ArgumentParser, *, whose: str = "") -> Non
         help=f"{whose}what tensors may use of a GPU, for example 6GiB (default: PIXART_UI_VRAM_BUDGET, else all that "
         "is free); CUDA itself takes some beside it, and a CPU is not limited by it",
     )
+
+
+def add_worker_flags(parser: argparse.ArgumentParser) -> None:
+    """How a worker runs the queue, and how long it keeps pictures."""
+    parser.add_argument(
+        "--group-size",
+        metavar="N",
+        help="jobs that share one load of the weights, 1 to 64 (default: what the planner predicts to pay off)",
+    )
+    parser.add_argument(
+        "--keep-images", metavar="N", help="delete pictures without a star beyond the newest N (default: keep all)"
+    )
+    parser.add_argument(
+        "--keep-days", metavar="N", help="delete pictures without a star after N days (default: keep all)"
+    )
+
+
+def add_cap_flags(parser: argparse.ArgumentParser) -> None:
+    """How many jobs may wait or run at a time."""
+    parser.add_argument("--max-jobs", metavar="N", help="unfinished jobs in all (default: no limit)")
+    parser.add_argument("--max-jobs-per-owner", metavar="N", help="unfinished jobs of each owner (default: no limit)")

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from pixart_ui.commands.flags import add_device_flags
+from pixart_ui.commands.flags import add_device_flags, add_worker_flags
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.worker import LOG_FORMAT, new_name, open_worker
 from pixart_ui.services import Services
@@ -35,6 +35,7 @@ def add_parser(
         "worker", parents=parents, help="run jobs of the queue on one device", description=__doc__
     )
     add_device_flags(parser)
+    add_worker_flags(parser)
     parser.add_argument("--lifeline", action="store_true", help="leave when standard input closes")
     parser.add_argument("--name", default=None, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pixart_ui.jobs.database import Database
 from pixart_ui.jobs.job import LoadCount
@@ -55,6 +55,15 @@ class Keeping(Database):
             num_removed += len(rows)
             if len(rows) < REMOVED_AT_A_TIME:
                 return num_removed
+
+    def open_among(self, job_ids: Collection[int]) -> frozenset[int]:
+        """Which of those jobs wait or run."""
+        with self._read() as db:
+            rows = db.execute(
+                "SELECT id FROM jobs WHERE state IN ('queued', 'running') AND id IN (SELECT value FROM json_each(?))",
+                (json.dumps([*job_ids]),),
+            )
+            return frozenset(row["id"] for row in rows)
 
     def count_load(self) -> None:
         """T5 was brought to a device."""

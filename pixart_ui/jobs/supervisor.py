@@ -118,7 +118,14 @@ class Supervisor:
         return reason
 
     def _spawn(self, name: str, log_file: IO[str]) -> subprocess.Popen[str]:
-        budget = self._settings.vram_budget
+        settings = self._settings
+        budget = settings.vram_budget
+        given = {
+            "--vram-budget": f"{budget}B" if budget is not None else None,
+            "--group-size": settings.group_size,
+            "--keep-images": settings.keep_images,
+            "--keep-days": settings.keep_days,
+        }
         return subprocess.Popen(
             [
                 sys.executable,
@@ -127,9 +134,9 @@ class Supervisor:
                 "worker",
                 "--lifeline",
                 f"--name={name}",
-                f"--data-dir={self._settings.data_dir}",
-                f"--device={self._settings.device}",
-                *([f"--vram-budget={budget}B"] if budget is not None else []),
+                f"--data-dir={settings.data_dir}",
+                f"--device={settings.device}",
+                *(f"{flag}={value}" for flag, value in given.items() if value is not None),
             ],
             # `-m` finds this package there, wherever the app was started from.
             cwd=Path(pixart_ui.__file__).resolve().parent.parent,

@@ -1,12 +1,11 @@
-"""The worker: owns one device, claims groups of jobs, runs the engine on them and records what it says.
+"""The worker: owns one device, claims groups of jobs and has each run (see `group_run.py`), for as long as it is asked.
 
-It knows the journal, the engine's events and where pictures go; nothing of pages or people. What must stay true:
+It knows the journal, the engine and the disk; nothing of pages or people. What must stay true:
 
 - it holds the device's lock for as long as it may claim;
-- a picture is on the disk under its name before its job is `done`; pictures are written in a thread, in their order,
-  while the next ones are made, and a group ends only when all of its are;
 - whatever one job does to the engine, the jobs beside it go on;
 - a pause or an urgent job waits for one picture at most, not for a group;
+- a disk without room pauses the queue, and no job fails for it;
 - when it leaves, its unfinished jobs are back in the queue.
 
 torch is imported when a device is opened, not before: the command line uses this module without it.
@@ -15,76 +14,66 @@ torch is imported when a device is opened, not before: the command line uses thi
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any, Protocol
-
-from PIL import Image
+from typing import Any
 
 from pixart_ui.errors import DiskFullError, JournalError, PixArtError, WorkerError
-from pixart_ui.events import (
-    Event,
-    ImageFailed,
-    ImageReady,
-    Phase,
-    PhaseFinished,
-    PhaseStarted,
-    StepDone,
-    SteppedDown,
-    WeightsPrepared,
-)
-from pixart_ui.gallery import images
-from pixart_ui.jobs.job import Job
+from pixart_ui.jobs import leftovers, retention
+from pixart_ui.jobs.group_run import EngineLike, GroupRun
+from pixart_ui.jobs.group_size import PredictedSizes, fair_share
+from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.latents import LatentFiles
 from pixart_ui.jobs.lock import CPU_ID, device_lock
+from pixart_ui.jobs.room import room_for
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
-from pixart_ui.settings import Settings
+from pixart_ui.settings import MOST_IN_A_GROUP, Settings
 
 LEASE_SECONDS = 10.0
 HEARTBEAT_SECONDS = 1.0
-GROUP_SIZE = 8
 # An idle worker asks for the revision this often; leases lapse without a revision, so it looks again now and then.
 IDLE_SECONDS = 0.1
 LOOK_AGAIN_SECONDS = 2.0
+# Pictures grow too old without a group.
+TIDY_SECONDS = 3600.0
 # Free memory is shown, not computed with: smaller changes are not worth waking every browser for.
 MEMORY_GRAIN_BYTES = 256 * 2**20
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-Tell = Callable[..., None]
+SizeOf = Callable[[ResolvedRequest], int]
 log = logging.getLogger(__name__)
 
 
-class EngineLike(Protocol):
-    """What the worker needs of an engine; `engine.engine.Engine` is the real one."""
-
-    @property
-    def device_id(self) -> str: ...
-
-    def info(self) -> dict[str, Any]: ...
-
-    def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]: ...
-
-
 class Worker:
-    """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`."""
+    """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`.
+
+    `size_of` says how many jobs like a given one are claimed at a time, if so many wait.
+    """
 
     def __init__(
-        self, settings: Settings, journal: Journal, engine: EngineLike, *, name: str, group_size: int = GROUP_SIZE
+        self,
+        settings: Settings,
+        journal: Journal,
+        engine: EngineLike,
+        *,
+        name: str,
+        size_of: SizeOf = lambda _: MOST_IN_A_GROUP,
     ) -> None:
         self.name = name
         self._settings = settings
         self._journal = journal
         self._engine = engine
-        self._group_size = group_size
+        self._size_of = size_of
+        self._size: int | None = settings.group_size
+        self._latents = LatentFiles(settings.latents_dir)
         self._info: dict[str, Any] = {}
 
     def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
@@ -96,6 +85,7 @@ class Worker:
         process.
         """
         self._bury_predecessors()
+        leftovers.sweep(self._settings, self._journal)
         self._refresh_info("ready")
         self._journal.register_worker(self.name, device=self._engine.device_id, pid=os.getpid(), info=self._info)
         try:
@@ -106,20 +96,44 @@ class Worker:
             self._journal.forget_worker(self.name)
 
     def _loop(self, stop: threading.Event, only: Sequence[int] | None, is_draining: bool) -> None:
-        seen_revision, looked_at = -1, 0.0
+        seen_revision, looked_at, tidied_at = -1, 0.0, -math.inf
         while not stop.is_set():
             revision = self._journal.revision()
             if revision == seen_revision and time.monotonic() - looked_at < LOOK_AGAIN_SECONDS:
                 stop.wait(IDLE_SECONDS)
                 continue
             seen_revision, looked_at = revision, time.monotonic()
-            jobs = self._journal.claim(self.name, lease_seconds=LEASE_SECONDS, limit=self._group_size, only=only)
-            if jobs:
+            self._latents.sweep(self._journal.open_among)
+            if jobs := self._claim(only):
                 self._refresh_info("working")
                 self._run_group(jobs, stop)
             elif self._is_over(only, is_draining):
                 return
+            if jobs or time.monotonic() - tidied_at > TIDY_SECONDS:
+                tidied_at = time.monotonic()
+                retention.apply(self._settings, self._journal)
             self._refresh_info("ready")
+
+    def _claim(self, only: Sequence[int] | None) -> Sequence[Job]:
+        """The next group, as far as the disk has room for it; without room for one picture the queue is paused."""
+        jobs = self._journal.claim(self.name, lease_seconds=LEASE_SECONDS, limit=self._limit(only), only=only)
+        if not jobs:
+            return jobs
+        room = room_for(jobs, self._settings, self._journal)
+        if room.shortage is not None:
+            self._journal.pause(room.shortage)
+        if room.num_fitting < len(jobs):
+            self._journal.put_back(self.name, [job.id for job in jobs[room.num_fitting :]])
+        return jobs[: room.num_fitting]
+
+    def _limit(self, only: Sequence[int] | None) -> int:
+        """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""
+        num_waiting = self._journal.counts()[JobState.QUEUED]
+        first = self._journal.next_job(only) if num_waiting > 1 else None
+        if first is None:
+            return 1
+        self._size = self._size_of(first.request)
+        return min(self._size, fair_share(num_waiting, len(self._journal.workers())))
 
     def _is_over(self, only: Sequence[int] | None, is_draining: bool) -> bool:
         if is_draining and self._journal.pause_reason() is not None:
@@ -128,11 +142,13 @@ class Worker:
 
     def _run_group(self, jobs: Sequence[Job], stop: threading.Event) -> None:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
-        run = _GroupRun(self._settings, self._journal, self._engine, jobs, stop, self._tell)
+        run = GroupRun(self._settings, self._journal, self._engine, jobs, stop, self._tell)
         try:
             run.run()
         except JournalError:
             raise
+        except DiskFullError as error:
+            run.shortage = error.message
         except PixArtError as error:
             run.fail_rest(error.message)
         except Exception as error:
@@ -147,6 +163,9 @@ class Worker:
                 raise WorkerError(
                     f"The device ended with an unexpected {type(error).__name__}: the worker starts anew."
                 ) from error
+        if run.shortage is not None:
+            self._journal.pause(run.shortage.rstrip("."))
+            self._journal.give_back(self.name, is_fault=False)
 
     def _bury_predecessors(self) -> None:
         """Whoever holds the device's lock knows that its earlier workers are dead: no need to wait for their leases."""
@@ -157,6 +176,8 @@ class Worker:
 
     def _refresh_info(self, state: str) -> None:
         info = self._engine.info() | {"state": state}
+        if self._size is not None:
+            info["group_size"] = self._size
         change = usable_bytes(info) - usable_bytes(self._info)
         if self._info and abs(change) < MEMORY_GRAIN_BYTES:
             info["memory_free_bytes"] -= change
@@ -187,190 +208,6 @@ class Worker:
             thread.join()
 
 
-class _GroupRun:
-    """One claimed group: turns the engine's events into rows and files.
-
-    `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
-    `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        journal: Journal,
-        engine: EngineLike,
-        jobs: Sequence[Job],
-        stop: threading.Event,
-        tell: Tell,
-    ) -> None:
-        self._settings = settings
-        self._journal = journal
-        self._engine = engine
-        self._jobs = jobs
-        self._worker = jobs[0].worker or ""
-        self._stop = stop
-        self._tell = tell
-        self._open = dict(enumerate(jobs))
-        self._steps = [0] * len(jobs)
-        self._begun: set[int] = set()
-        self._active = 0
-        self._notes: list[str] = []
-        self._saves: dict[int, Future[None]] = {}
-        self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
-
-    def run(self) -> None:
-        try:
-            for event in self._engine.run([job.request for job in self._jobs], self._is_cancelled):
-                self._settle()
-                self._record(event)
-        finally:
-            self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
-            self._settle()
-        if not self._stop.is_set():
-            self.fail_rest("The engine ended without making this picture: try again.")
-
-    def fail_rest(self, message: str) -> None:
-        for index in list(self._open):
-            self._fail(index, message)
-
-    def fail_active(self, message: str) -> None:
-        """Fail the job that was being worked on; between two jobs, the one that would have come next."""
-        index = self._active if self._active in self._open else next(iter(self._open), self._active)
-        self._fail(index, message)
-
-    def _is_cancelled(self, index: int) -> bool:
-        return self._stop.is_set() or index not in self._open or self._journal.should_stop(self._jobs[index])
-
-    def _record(self, event: Event) -> None:
-        self._tell(preparing=asdict(event) if isinstance(event, WeightsPrepared) else None)
-        match event:
-            case SteppedDown(phase=phase, reason=reason):
-                self._step_down(phase, reason)
-            case PhaseStarted(phase=phase, index=None):
-                self._report_all(phase)
-            case PhaseFinished(index=None):
-                # Between their phases the jobs of a group only wait: nothing is held against them if the worker dies.
-                self._report_all(None)
-                self._make_way()
-            case PhaseStarted(phase=phase, index=int(index)):
-                self._report(index, phase)
-            case StepDone(index=index, step=step, preview=preview):
-                self._steps[index] = step
-                self._report(index, Phase.DENOISE, preview)
-            case ImageReady(index=index, image=image, facts=facts):
-                self._keep(index, image, facts)
-            case ImageFailed(index=index, is_cancelled=True):
-                self._cancelled(index)
-            case ImageFailed(index=index, message=message):
-                self._fail(index, message)
-
-    def _step_down(self, phase: Phase, reason: str) -> None:
-        log.warning("memory ran out in %s, jobs %s go on: %s", phase, [job.id for job in self._open.values()], reason)
-        self._notes.append(reason)
-        self._tell(notes=list(self._notes))
-
-    def _report_all(self, phase: Phase | None) -> None:
-        for index in list(self._open):
-            self._write_progress(index, phase, None)
-
-    def _report(self, index: int, phase: Phase, preview: Image.Image | None = None) -> None:
-        if index in self._open:
-            self._active = index
-            self._begun.add(index)
-            name = self._write_preview(self._jobs[index], preview) if preview is not None else None
-            self._write_progress(index, phase, name)
-
-    def _write_progress(self, index: int, phase: Phase | None, preview: str | None) -> None:
-        is_ours = self._journal.progress(self._jobs[index], phase=phase, step=self._steps[index], preview=preview)
-        if not is_ours:
-            del self._open[index]
-
-    def _keep(self, index: int, image: Image.Image, facts: Mapping[str, Any]) -> None:
-        """Write the picture while the next one is made. If the worker dies now, it did not die of this job."""
-        self._begun.add(index)
-        if index in self._open:
-            self._write_progress(index, None, None)
-        if job := self._open.get(index):
-            facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
-            self._saves[index] = self._saver.submit(self._save, job, image, facts)
-        self._make_way()
-
-    def _make_way(self) -> None:
-        """Between two pictures: a pause or an urgent job need not wait for the rest of the group."""
-        waiting = [job.id for index, job in self._open.items() if index not in self._begun]
-        gone = self._journal.let_go(self._worker, waiting)
-        self._open = {index: job for index, job in self._open.items() if job.id not in gone}
-
-    def _save(self, job: Job, image: Image.Image, facts: Mapping[str, Any]) -> None:
-        """Runs in the thread. First the file, then the row: a row that says `done` always has its picture."""
-        name = image_name(job)
-        try:
-            images.save(image, self._settings.images_dir / name, job.request, facts)
-        except DiskFullError as error:
-            self._write_failure(job, error.message)
-        except OSError as error:
-            self._write_failure(job, f"The picture {name} cannot be written ({error.strerror}): check the data folder.")
-        else:
-            self._journal.finish(job, image=name, facts=facts)
-        self._remove_previews(job)
-
-    def _settle(self) -> None:
-        """Let go of the jobs whose pictures are written. Raises what a save did not foresee, as that job's fault."""
-        errors = []
-        for index in [index for index, save in self._saves.items() if save.done()]:
-            error = self._saves.pop(index).exception()
-            if error is None:
-                self._open.pop(index, None)
-            else:
-                self._active = index
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-    def _cancelled(self, index: int) -> None:
-        """The engine obeyed; when it was the worker that is to stop, the job goes back to the queue instead."""
-        job = self._open.get(index)
-        if job is not None and self._journal.should_stop(job):
-            self._journal.fail(job, "Cancelled.", is_cancelled=True)
-            self._end(index)
-
-    def _fail(self, index: int, message: str) -> None:
-        job = self._open.get(index)
-        if job is not None:
-            self._write_failure(job, message)
-            self._end(index)
-
-    def _write_failure(self, job: Job, message: str) -> None:
-        log.warning("job %d failed: %s", job.id, message)
-        self._journal.fail(job, message)
-
-    def _end(self, index: int) -> None:
-        self._remove_previews(self._open.pop(index))
-
-    def _remove_previews(self, job: Job) -> None:
-        for path in self._settings.previews_dir.glob(f"{job.id}-*.jpg"):
-            path.unlink(missing_ok=True)
-
-    def _write_preview(self, job: Job, preview: Image.Image) -> str | None:
-        """A preview that cannot be written is no reason to stop."""
-        name = f"{job.id}-{job.attempt}.jpg"
-        path = self._settings.previews_dir / name
-        aside = path.with_suffix(".part")
-        try:
-            preview.convert("RGB").save(aside, "JPEG", quality=80)
-            aside.replace(path)
-        except OSError as error:
-            log.warning("preview of job %d: %s", job.id, error)
-            return None
-        return name
-
-
-def image_name(job: Job) -> str:
-    """`YYYYMMDD-<job>-<seed>.png` with the local date of the order, so that every attempt writes the same file."""
-    day = datetime.fromtimestamp(job.created_at, UTC).astimezone()
-    return f"{day:%Y%m%d}-{job.id:06d}-{job.request.seed}.png"
-
-
 def new_name() -> str:
     """A name for a worker that no other has."""
     return f"worker-{secrets.token_hex(6)}"
@@ -395,6 +232,14 @@ def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
         log.warning("the VRAM budget is for GPUs only: this worker runs on the CPU and leaves it aside")
     try:
         with device_lock(engine.device_id, settings.data_dir):
-            yield Worker(settings, services.journal, engine, name=name)
+            yield Worker(settings, services.journal, engine, name=name, size_of=_sizes(services, engine))
     finally:
         engine.close()
+
+
+def _sizes(services: Services, engine: EngineLike) -> SizeOf:
+    """As the settings say, else as the planner predicts."""
+    size = services.settings.group_size
+    if size is not None:
+        return lambda _: size
+    return PredictedSizes(services.catalog, services.settings.calibration_path, engine.info).of

@@ -20,9 +20,10 @@ from pixart_ui.errors import CheckpointError
 from pixart_ui.events import Event, Phase, PhasePlan, Plan, Residency, SteppedDown, WeightsPrepared
 from pixart_ui.gallery import images
 from pixart_ui.jobs import worker as worker_module
+from pixart_ui.jobs.group_run import image_name
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
-from pixart_ui.jobs.worker import Worker, image_name
+from pixart_ui.jobs.worker import Worker
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 from tests.cli.commands import ROOT
@@ -191,10 +192,10 @@ class Talking(PlainEngine):
         self.event, self.wait, self.seen = event, wait, seen
         self.is_heard = False  # to be asked outside, as the worker outlives what is raised in here
 
-    def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+    def run(self, requests: Sequence[ResolvedRequest], *rest: Any) -> Iterator[Event]:
         yield self.event
         self.wait()
-        yield from super().run(requests, is_cancelled)
+        yield from super().run(requests, *rest)
         self.seen()
         self.is_heard = True
 

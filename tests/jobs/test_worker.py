@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from PIL import Image
 from pixart_ui.errors import CheckpointError, WorkerError
 from pixart_ui.events import Event, Phase
 from pixart_ui.gallery import images
+from pixart_ui.jobs.group_run import image_name
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
-from pixart_ui.jobs.worker import Worker, image_name
+from pixart_ui.jobs.worker import Worker
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 from tests.jobs.parts import NUM_STEPS, PlainEngine, request
@@ -69,7 +70,7 @@ def test_progress_and_preview_are_in_the_journal_while_it_works(settings: Settin
 def test_groups_are_bounded_and_in_the_queues_order(settings: Settings, journal: Journal) -> None:
     engine = PlainEngine()
     jobs = journal.submit([request(seed) for seed in range(5)], "local")
-    serve(settings, journal, engine, jobs, group_size=2)
+    serve(settings, journal, engine, jobs, size_of=lambda _: 2)
     assert engine.groups == [[0, 1], [2, 3], [4]]
 
 
@@ -90,10 +91,10 @@ def test_a_cancelled_job_ends_at_the_next_step_and_the_others_come(settings: Set
 
 def test_an_error_of_the_checkpoint_fails_the_group_with_its_sentence(settings: Settings, journal: Journal) -> None:
     class Broken(PlainEngine):
-        def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
+        def run(self, requests: Sequence[ResolvedRequest], *rest: Any) -> Iterator[Event]:
             if requests[0].checkpoint == "broken":
                 raise CheckpointError("It is damaged: get it again.")
-            yield from super().run(requests, is_cancelled)
+            yield from super().run(requests, *rest)
 
     broken = [request(0, checkpoint="broken"), request(1, checkpoint="broken"), request(2)]
     *failed, done = serve(settings, journal, Broken(), journal.submit(broken, "local"))
@@ -131,30 +132,11 @@ def test_after_an_unexpected_exception_a_gpu_gets_a_new_process(settings: Settin
 
 def test_an_engine_that_ends_early_fails_what_it_left_out(settings: Settings, journal: Journal) -> None:
     class Lazy(PlainEngine):
-        def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]:
-            return super().run(requests[:1], is_cancelled)
+        def run(self, requests: Sequence[ResolvedRequest], *rest: Any) -> Iterator[Event]:
+            return super().run(requests[:1], *rest)
 
     first, second = serve(settings, journal, Lazy(), journal.submit([request(0), request(1)], "local"))
     assert (first.state, second.state) == (JobState.DONE, JobState.FAILED)
-
-
-def test_a_full_disk_fails_the_job_and_the_worker_goes_on(
-    settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sync, calls = os.fsync, []
-
-    def full_once(descriptor: int) -> None:
-        calls.append(descriptor)
-        if len(calls) == 1:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", full_once)
-    first, second = serve(settings, journal, PlainEngine(), journal.submit([request(0), request(1)], "local"))
-    assert (first.state, second.state) == (JobState.FAILED, JobState.DONE)
-    assert first.error is not None
-    assert "free some space" in first.error
-    assert [path.name for path in settings.images_dir.iterdir()] == [second.image], "no half file is left"
 
 
 def test_a_folder_that_vanished_fails_the_job_with_a_sentence(

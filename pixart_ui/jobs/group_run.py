@@ -1,0 +1,283 @@
+"""One claimed group: turns the engine's events into rows of the journal and files.
+
+It knows nothing of what comes before the group or after it. What must stay true:
+
+- a picture is on the disk under its name before its job is `done`; pictures are written in a thread, in their order,
+  while the next ones are made, and a group ends only when all of its are;
+- latents are on the disk before their picture is, and leave when its job has ended;
+- a job that was taken from us meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from PIL import Image
+
+from pixart_ui.errors import DiskFullError
+from pixart_ui.events import (
+    Event,
+    ImageFailed,
+    ImageReady,
+    LatentArray,
+    LatentsReady,
+    Phase,
+    PhaseFinished,
+    PhaseMeasurement,
+    PhaseStarted,
+    StepDone,
+    SteppedDown,
+    WeightsPrepared,
+)
+from pixart_ui.gallery import images
+from pixart_ui.jobs.job import Job
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.latents import KeptLatents, LatentFiles
+from pixart_ui.request import ResolvedRequest
+from pixart_ui.settings import Settings
+
+Tell = Callable[..., None]
+log = logging.getLogger(__name__)
+
+
+class EngineLike(Protocol):
+    """What the worker needs of an engine; `engine.engine.Engine` is the real one."""
+
+    @property
+    def device_id(self) -> str: ...
+
+    def info(self) -> dict[str, Any]: ...
+
+    def latents_key(self, request: ResolvedRequest) -> str: ...
+
+    def run(
+        self,
+        requests: Sequence[ResolvedRequest],
+        is_cancelled: Callable[[int], bool],
+        latents: Mapping[int, LatentArray] | None = None,
+    ) -> Iterator[Event]: ...
+
+
+class GroupRun:
+    """Runs once. `shortage` says in words what the disk had no room for; the jobs that are left then are still ours.
+
+    `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
+    `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        engine: EngineLike,
+        jobs: Sequence[Job],
+        stop: threading.Event,
+        tell: Tell,
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._engine = engine
+        self._jobs = jobs
+        self._worker = jobs[0].worker or ""
+        self._stop = stop
+        self._tell = tell
+        self.shortage: str | None = None
+        self._open = dict(enumerate(jobs))
+        self._steps = [0] * len(jobs)
+        self._begun: set[int] = set()
+        self._active = 0
+        self._notes: list[str] = []
+        self._latents = LatentFiles(settings.latents_dir)
+        self._keys: dict[int, str] = {}
+        self._kept: dict[int, KeptLatents] = {}
+        self._saves: dict[int, Future[None]] = {}
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
+
+    def run(self) -> None:
+        try:
+            latents = self._find_latents()
+            for event in self._engine.run([job.request for job in self._jobs], self._is_cancelled, latents):
+                self._settle()
+                self._record(event)
+        finally:
+            self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
+            self._settle()
+        if not self._is_stopping():
+            self.fail_rest("The engine ended without making this picture: try again.")
+
+    def fail_rest(self, message: str) -> None:
+        for index in list(self._open):
+            self._fail(index, message)
+
+    def fail_active(self, message: str) -> None:
+        """Fail the job that was being worked on; between two jobs, the one that would have come next."""
+        index = self._active if self._active in self._open else next(iter(self._open), self._active)
+        self._fail(index, message)
+
+    def _find_latents(self) -> dict[int, LatentArray]:
+        """What an earlier attempt drew and could not record."""
+        for index, job in self._open.items():
+            self._keys[index] = self._engine.latents_key(job.request)
+            kept = self._latents.get(job.id, self._keys[index])
+            if kept is not None:
+                self._kept[index] = kept
+        return {index: kept.latents for index, kept in self._kept.items()}
+
+    def _is_stopping(self) -> bool:
+        """Whether the group ends before all of its pictures are made; the others go back to the queue."""
+        return self._stop.is_set() or self.shortage is not None
+
+    def _is_cancelled(self, index: int) -> bool:
+        return self._is_stopping() or index not in self._open or self._journal.should_stop(self._jobs[index])
+
+    def _record(self, event: Event) -> None:
+        self._tell(preparing=asdict(event) if isinstance(event, WeightsPrepared) else None)
+        match event:
+            case SteppedDown(phase=phase, reason=reason):
+                self._step_down(phase, reason)
+            case PhaseStarted(phase=phase, index=None):
+                self._report_all(phase)
+            case PhaseFinished(measurement=measurement, index=None):
+                self._count_load(measurement)
+                # Between their phases the jobs of a group only wait: nothing is held against them if the worker dies.
+                self._report_all(None)
+                self._make_way()
+            case PhaseStarted(phase=phase, index=int(index)):
+                self._report(index, phase)
+            case LatentsReady(index=index, latents=latents, kernels=kernels):
+                self._keep_latents(index, KeptLatents(latents, kernels))
+            case StepDone(index=index, step=step, preview=preview):
+                self._steps[index] = step
+                self._report(index, Phase.DENOISE, preview)
+            case ImageReady(index=index, image=image, facts=facts):
+                self._keep(index, image, facts)
+            case ImageFailed(index=index, is_cancelled=True):
+                self._cancelled(index)
+            case ImageFailed(index=index, message=message):
+                self._fail(index, message)
+
+    def _step_down(self, phase: Phase, reason: str) -> None:
+        log.warning("memory ran out in %s, jobs %s go on: %s", phase, [job.id for job in self._open.values()], reason)
+        self._notes.append(reason)
+        self._tell(notes=list(self._notes))
+
+    def _count_load(self, measurement: PhaseMeasurement) -> None:
+        if measurement.phase is Phase.ENCODE and measurement.bytes_moved > 0:
+            self._journal.count_load()
+
+    def _report_all(self, phase: Phase | None) -> None:
+        ours = self._journal.report_group([*self._open.values()], phase)
+        self._open = {index: job for index, job in self._open.items() if job.id in ours}
+
+    def _report(self, index: int, phase: Phase, preview: Image.Image | None = None) -> None:
+        if index in self._open:
+            self._active = index
+            self._begun.add(index)
+            name = self._write_preview(self._jobs[index], preview) if preview is not None else None
+            self._write_progress(index, phase, name)
+
+    def _write_progress(self, index: int, phase: Phase | None, preview: str | None) -> None:
+        is_ours = self._journal.progress(self._jobs[index], phase=phase, step=self._steps[index], preview=preview)
+        if not is_ours:
+            del self._open[index]
+
+    def _keep_latents(self, index: int, kept: KeptLatents) -> None:
+        """Write them while the picture is decoded."""
+        if job := self._open.get(index):
+            self._saver.submit(self._latents.put, job.id, self._keys[index], kept)
+
+    def _keep(self, index: int, image: Image.Image, facts: Mapping[str, Any]) -> None:
+        """Write the picture while the next one is made. If the worker dies now, it did not die of this job."""
+        self._begun.add(index)
+        self._steps[index] = self._jobs[index].request.steps  # also where an earlier attempt made them
+        if index in self._kept:
+            facts = {**facts, "kernels": dict(self._kept[index].kernels)}
+        if index in self._open:
+            self._write_progress(index, None, None)
+        if job := self._open.get(index):
+            facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
+            self._saves[index] = self._saver.submit(self._save, job, image, facts)
+        self._make_way()
+
+    def _make_way(self) -> None:
+        """Between two pictures: a pause or an urgent job need not wait for the rest of the group."""
+        waiting = [job.id for index, job in self._open.items() if index not in self._begun]
+        gone = self._journal.let_go(self._worker, waiting)
+        self._open = {index: job for index, job in self._open.items() if job.id not in gone}
+
+    def _save(self, job: Job, image: Image.Image, facts: Mapping[str, Any]) -> None:
+        """Runs in the thread. First the file, then the row: a row that says `done` always has its picture."""
+        name = image_name(job)
+        try:
+            images.save(image, self._settings.images_dir / name, job.request, facts)
+        except DiskFullError as error:
+            self.shortage = error.message
+            return
+        except OSError as error:
+            reason = f"The picture {name} cannot be written ({error.strerror}): check the data folder."
+            is_ours = self._write_failure(job, reason)
+        else:
+            is_ours = self._journal.finish(job, image=name, facts=facts)
+        self._end(job, is_ours=is_ours)
+
+    def _settle(self) -> None:
+        """Let go of the jobs whose pictures are written. Raises what a save did not foresee, as that job's fault."""
+        errors = []
+        for index in [index for index, save in self._saves.items() if save.done()]:
+            error = self._saves.pop(index).exception()
+            if error is None:
+                self._open.pop(index, None)
+            else:
+                self._active = index
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _cancelled(self, index: int) -> None:
+        """The engine obeyed; when it was the worker that is to stop, the job goes back to the queue instead."""
+        job = self._open.get(index)
+        if job is not None and self._journal.should_stop(job):
+            del self._open[index]
+            self._end(job, is_ours=self._journal.fail(job, "Cancelled.", is_cancelled=True))
+
+    def _fail(self, index: int, message: str) -> None:
+        job = self._open.pop(index, None)
+        if job is not None:
+            self._end(job, is_ours=self._write_failure(job, message))
+
+    def _write_failure(self, job: Job, message: str) -> bool:
+        log.warning("job %d failed: %s", job.id, message)
+        return self._journal.fail(job, message)
+
+    def _end(self, job: Job, *, is_ours: bool) -> None:
+        """Remove what was of use while it ran. Where it was taken from us its latents may be of use to another."""
+        if is_ours:
+            self._latents.discard(job.id)
+        attempt = "*" if is_ours else job.attempt
+        for path in self._settings.previews_dir.glob(f"{job.id}-{attempt}.jpg"):
+            path.unlink(missing_ok=True)
+
+    def _write_preview(self, job: Job, preview: Image.Image) -> str | None:
+        """A preview that cannot be written is no reason to stop."""
+        name = f"{job.id}-{job.attempt}.jpg"
+        path = self._settings.previews_dir / name
+        aside = path.with_suffix(".part")
+        try:
+            preview.convert("RGB").save(aside, "JPEG", quality=80)
+            aside.replace(path)
+        except OSError as error:
+            log.warning("preview of job %d: %s", job.id, error)
+            return None
+        return name
+
+
+def image_name(job: Job) -> str:
+    """`YYYYMMDD-<job>-<seed>.png` with the local date of the order, so that every attempt writes the same file."""
+    day = datetime.fromtimestamp(job.created_at, UTC).astimezone()
+    return f"{day:%Y%m%d}-{job.id:06d}-{job.request.seed}.png"
