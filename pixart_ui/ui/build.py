@@ -26,7 +26,8 @@ from pixart_ui.ui.routes import routes
 from pixart_ui.ui.single import build_single
 
 TEMP_KEPT_SECONDS = 24 * 3600
-MAX_UPLOAD = "16mb"
+# Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
+MAX_UPLOAD = "128mb"
 
 
 def build(services: Services) -> gr.Blocks:

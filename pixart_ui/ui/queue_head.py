@@ -18,7 +18,7 @@ from pixart_ui.ui.moment import Moment
 def head(now: Moment, forecast: Forecast, loads: LoadCount) -> str:
     return (
         f'<div class="totals"><h2>{_totals(now)}</h2><div class="actions">{_buttons(now)}</div></div>'
-        f"{_time_left(forecast, _saved(loads))}"
+        f"{_time_left(now, forecast, _saved(loads))}"
     )
 
 
@@ -60,14 +60,22 @@ def _buttons(now: Moment) -> str:
     return pause + button(words.CANCEL_ALL, "queue", verb="cancel-all")
 
 
-def _time_left(forecast: Forecast, saved: str) -> str:
-    """In all and by phase: a bar whose parts are as long as the phases are. Beside it, what was spared."""
+def _time_left(now: Moment, forecast: Forecast, saved: str) -> str:
+    """In all and by phase: a bar whose parts are as long as the phases are. As tall while nothing can be said."""
     if forecast.seconds_left is None:
-        return f'<div class="left"><p class="sum">{saved}</p></div>' if saved else ""
-    tag = f'<span class="tag">{words.ESTIMATE}</span>' if forecast.is_estimate else ""
-    left = f"<span>{words.TIME_LEFT.format(time=words.about(forecast.seconds_left))}</span>"
-    parts = "".join(_part(phase, forecast.by_phase.get(phase, 0.0)) for phase in Phase)
-    return f'<div class="left"><p class="sum">{left}{tag}{saved}</p><ul class="parts">{parts}</ul></div>'
+        text, shares = f"<span>{_why_unknown(now)}</span>", dict.fromkeys(Phase, None)
+    else:
+        tag = f'<span class="tag">{words.ESTIMATE}</span>' if forecast.is_estimate else ""
+        text = f"<span>{words.TIME_LEFT.format(time=words.about(forecast.seconds_left))}</span>{tag}"
+        shares = {phase: forecast.by_phase.get(phase, 0.0) for phase in Phase}
+    parts = "".join(_part(phase, seconds) for phase, seconds in shares.items())
+    return f'<div class="left"><p class="sum">{text}{saved}</p><ul class="parts">{parts}</ul></div>'
+
+
+def _why_unknown(now: Moment) -> str:
+    if not (now.running or now.num_waiting):
+        return ""
+    return words.NO_TIME_PAUSED if now.paused is not None else words.NO_TIME
 
 
 def _saved(loads: LoadCount) -> str:
@@ -77,9 +85,11 @@ def _saved(loads: LoadCount) -> str:
     return f'<span class="saved" title="{words.LOADS_SAVED_HINT.format(loads=f"{loads.loads:,}")}">{text}</span>'
 
 
-def _part(phase: Phase, seconds: float) -> str:
-    text = words.duration(seconds)
+def _part(phase: Phase, seconds: float | None) -> str:
+    """None where nothing is known."""
+    share = "" if seconds is None else f' style="--seconds:{seconds:.2f}" data-known'
+    text = "" if seconds is None else words.duration(seconds)
     return (
-        f'<li data-phase="{phase}" style="--seconds:{seconds:.2f}"><span class="bar"></span>'
+        f'<li data-phase="{phase}"{share}><span class="bar"></span>'
         f'<span class="name">{words.PHASES[phase]}</span> <span class="num">{text}</span></li>'
     )

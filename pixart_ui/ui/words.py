@@ -205,6 +205,8 @@ RESUME = "Resume"
 PAUSED = "Paused: {reason}. No new picture is started."
 CANCEL_ALL = "Cancel all"
 TIME_LEFT = "{time} left"
+NO_TIME = "How long it takes is known once the engine has started."
+NO_TIME_PAUSED = "How long it takes is known once it goes on."
 FILTER = "Which jobs are listed"
 SHOWS: Mapping[str, str] = {
     "open": "Open",
