@@ -14,6 +14,19 @@ from pixart_ui.engine.device import Device
 from pixart_ui.errors import OutOfMemory
 from pixart_ui.events import Phase, PhaseMeasurement
 
+# What libraries say that keep memory of their own. cuDNN tries its ways to convolve one after the other and, when none
+# could have its scratch memory, says that there is none; cuBLAS cannot make its handle.
+OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
+)
+
 
 class PhaseClock:
     """Runs from construction to `stop`. No more than `cap_bytes` of a GPU will be reserved meanwhile."""
@@ -56,8 +69,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether that is what an error means: torch's own, the libraries' for their handles, or the driver's."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
-    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in OUT_OF_MEMORY_WORDS)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from pixart_ui.catalog import Checkpoint, from_folder
 from pixart_ui.engine.engine import Engine, EngineFiles
+from pixart_ui.engine.planner import smallest_budget
 from pixart_ui.events import Event, ImageReady, LatentsReady
 from pixart_ui.hub import Hub
 from pixart_ui.request import GenerationRequest, ResolvedRequest, resolve
@@ -56,6 +57,12 @@ def open_engine(hub: Hub, weights_dir: Path, **files: Path) -> Engine:
 def use_memory(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
     """Let the engine believe that so much is free, what it holds itself included."""
     monkeypatch.setattr("pixart_ui.engine.planning.Planning.budget_bytes", lambda self, kept_bytes: free_bytes)
+
+
+def least_memory(engine: Engine, requests: tuple[ResolvedRequest, ...]) -> int:
+    """The least bytes that any plan of these needs."""
+    group = engine._opening.open(requests)
+    return smallest_budget(group.demand(), engine._planning.limits(frozenset(), 0))
 
 
 def facts_of(events: list[Event]) -> list[dict[str, Any]]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pixart_ui.engine import engine as engine_module
-from pixart_ui.engine.clock import is_out_of_memory
 from pixart_ui.engine.components import Components
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.device import open_device
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles, EmbeddingKey
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.forms import WeightSource
-from pixart_ui.engine.planner import smallest_budget
 from pixart_ui.engine.previews import LatentRgb, latent_rgb, preview
 from pixart_ui.engine.weights import WeightStore
 from pixart_ui.errors import BudgetTooSmall, CheckpointError, DeviceError
@@ -31,11 +27,20 @@ from pixart_ui.events import (
     PhaseStarted,
     Residency,
     StepDone,
-    SteppedDown,
 )
 from pixart_ui.hub import Hub
-from pixart_ui.request import Numerics, Precision, ResolvedRequest
-from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, never, open_engine, run, use_memory
+from pixart_ui.request import Numerics, Precision
+from tests.engine.conftest import (
+    facts_of,
+    images_of,
+    latents_of,
+    least_memory,
+    make_requests,
+    never,
+    open_engine,
+    run,
+    use_memory,
+)
 
 
 def test_a_group_encodes_once_then_draws_picture_by_picture(engine: Engine, toys: dict[str, Path]) -> None:
@@ -94,11 +99,6 @@ def test_resident_staged_and_streamed_give_the_same_latents(
     assert any(name.startswith("streamed/streamed/") for name in found)
     for latents in found.values():
         np.testing.assert_array_equal(latents, found["resident/resident/resident"])
-
-
-def least_memory(engine: Engine, requests: tuple[ResolvedRequest, ...]) -> int:
-    group = engine._open_group(requests)
-    return smallest_budget(group.demand(), engine._planning.limits(frozenset(), 0))
 
 
 def test_less_memory_than_any_plan_needs_is_one_sentence(
@@ -235,53 +235,6 @@ def test_bitsandbytes_absent_is_one_sentence(
         run(engine, make_requests(toys["sigma"], precision="int8"))
 
 
-def make_full(monkeypatch: pytest.MonkeyPatch, phase: Phase, times: int) -> None:
-    """The first so many attempts at that phase run out of memory."""
-    real = getattr(engine_module, phase)
-    attempts = iter(range(times))
-
-    def full(*args: Any, **kwargs: Any) -> Any:
-        if next(attempts, None) is not None:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(engine_module, phase, full)
-
-
-@pytest.mark.parametrize("phase", Phase)
-def test_out_of_memory_steps_down_says_so_and_gives_the_same_picture(
-    hub: Hub, weights_dir: Path, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, phase: Phase
-) -> None:
-    size = {"width": 512, "height": 512} if phase is Phase.DECODE else {}
-    requests = make_requests(toys["sigma-512" if size else "sigma"], num_images=2, steps=2, **size)
-    expected = latents_of(run(open_engine(hub, weights_dir), requests))
-    engine = open_engine(hub, weights_dir)
-    with monkeypatch.context() as patched:
-        make_full(patched, phase, times=2)
-        events = run(engine, requests)
-    steps = [event for event in events if isinstance(event, SteppedDown)]
-    assert [step.phase for step in steps] == [phase, phase]
-    assert steps[0].plan.phase(phase).tile != steps[1].plan.phase(phase).tile or phase is not Phase.DECODE
-    assert steps[1].plan.phase(phase) != steps[0].plan.phase(phase)
-    assert facts_of(events)[-1]["notes"] == [step.reason for step in steps]
-    np.testing.assert_array_equal(latents_of(events), expected)
-    encoded = [event for event in events if isinstance(event, PhaseStarted) and event.phase is Phase.ENCODE]
-    assert len(encoded) == 1
-
-
-@pytest.mark.parametrize("phase", [Phase.DENOISE, Phase.DECODE])
-def test_no_step_left_is_one_sentence_and_the_next_picture_works(
-    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, phase: Phase
-) -> None:
-    (request,) = make_requests(toys["sigma"])
-    with monkeypatch.context() as patched:
-        make_full(patched, phase, times=100)
-        (failed,) = [event for event in run(engine, (request,)) if isinstance(event, ImageFailed)]
-    assert f"ran out of memory in the phase {phase}" in failed.message
-    assert "choose a smaller size" in failed.message
-    assert len(images_of(run(engine, (request,)))) == 1
-
-
 def test_garbage_in_a_config_is_one_sentence(tmp_path: Path) -> None:
     from tests.toy import make_toy_checkpoint
 
@@ -402,22 +355,6 @@ def test_what_lies_there_whole_makes_way_for_a_plan_that_streams(
     np.testing.assert_array_equal(latents_of(events), expected)
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.cuda.OutOfMemoryError("CUDA out of memory."), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
-        (RuntimeError("CUDA error: out of memory"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
-        (MemoryError(), True),
-        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_what_means_out_of_memory(error: Exception, expected: bool) -> None:
-    assert is_out_of_memory(error) is expected
-
-
 def test_embeddings_are_kept_on_disk_and_a_damaged_one_is_left_aside(
     hub: Hub, weights_dir: Path, toys: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -464,7 +401,7 @@ def test_the_decode_tile_of_a_picture_does_not_depend_on_its_neighbours(
             engine = open_engine(hub, weights_dir)
             with monkeypatch.context() as patched:
                 use_memory(patched, least_memory(engine, small + large) + more)
-                group = engine._open_group(requests)
+                group = engine._opening.open(requests)
                 tiles.append(group.plan_of(requests.index(small[0])).phase(Phase.DECODE).tile)
             engine.close()
         assert len(set(tiles)) == 1
