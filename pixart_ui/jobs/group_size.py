@@ -21,6 +21,9 @@ from pixart_ui.events import Phase
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import MOST_IN_A_GROUP
 
+# So few are claimed without a question: predicting takes longer than it could gain.
+FEW = 8
+
 
 def choose_size(encode_seconds: Callable[[int], float], picture_seconds: float) -> int:
     """The most jobs, up to a limit, that take no more than one picture's time longer to encode than one job alone.

@@ -26,7 +26,7 @@ from typing import Any
 from pixart_ui.errors import DiskFullError, JournalError, PixArtError, WorkerError
 from pixart_ui.jobs import leftovers, retention
 from pixart_ui.jobs.group_run import EngineLike, GroupRun
-from pixart_ui.jobs.group_size import PredictedSizes, fair_share
+from pixart_ui.jobs.group_size import FEW, PredictedSizes, fair_share
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.latents import LatentFiles
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 class Worker:
     """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`.
 
-    `size_of` says how many jobs like a given one are claimed at a time, if so many wait.
+    `size_of` says how many jobs like a given one are claimed at a time, if so many wait and the settings do not say.
     """
 
     def __init__(
@@ -128,12 +128,14 @@ class Worker:
 
     def _limit(self, only: Sequence[int] | None) -> int:
         """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""
-        num_waiting = self._journal.counts()[JobState.QUEUED]
-        first = self._journal.next_job(only) if num_waiting > 1 else None
-        if first is None:
-            return 1
-        self._size = self._size_of(first.request)
-        return min(self._size, fair_share(num_waiting, len(self._journal.workers())))
+        share = fair_share(self._journal.counts()[JobState.QUEUED], len(self._journal.workers()))
+        size = self._settings.group_size
+        if size is None and share > FEW and (first := self._journal.next_job(only)) is not None:
+            size = self._size_of(first.request)
+        if size is None:
+            return share
+        self._size = size
+        return min(share, size)
 
     def _is_over(self, only: Sequence[int] | None, is_draining: bool) -> bool:
         if is_draining and self._journal.pause_reason() is not None:
@@ -230,16 +232,9 @@ def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
     )
     if settings.vram_budget is not None and engine.device_id == CPU_ID:
         log.warning("the VRAM budget is for GPUs only: this worker runs on the CPU and leaves it aside")
+    sizes = PredictedSizes(services.catalog, settings.calibration_path, engine.info)
     try:
         with device_lock(engine.device_id, settings.data_dir):
-            yield Worker(settings, services.journal, engine, name=name, size_of=_sizes(services, engine))
+            yield Worker(settings, services.journal, engine, name=name, size_of=sizes.of)
     finally:
         engine.close()
-
-
-def _sizes(services: Services, engine: EngineLike) -> SizeOf:
-    """As the settings say, else as the planner predicts."""
-    size = services.settings.group_size
-    if size is not None:
-        return lambda _: size
-    return PredictedSizes(services.catalog, services.settings.calibration_path, engine.info).of

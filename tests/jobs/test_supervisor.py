@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -49,14 +50,15 @@ def test_the_device_that_was_asked_for_and_is_absent_is_named(
     assert status.startswith("Device cuda was asked for, but")
 
 
-def test_the_worker_gets_the_budget(settings: Settings, journal: Journal) -> None:
-    limited = Settings(data_dir=settings.data_dir, device="cpu", vram_budget=6 * 2**30)
+def test_the_worker_gets_the_settings_that_are_its(settings: Settings, journal: Journal) -> None:
+    limited = replace(settings, vram_budget=6 * 2**30, group_size=5, keep_images=100, keep_days=7)
     supervisor = Supervisor(limited, journal)
     supervisor.start()
     try:
         wait_until(lambda: supervisor.pid is not None, "a process is there")
-        (flag,) = (part for part in psutil.Process(supervisor.pid).cmdline() if part.startswith("--vram-budget="))
-        assert Settings.read({}, vram_budget=flag.partition("=")[2]).vram_budget == 6 * 2**30
+        parts = [part.partition("=") for part in psutil.Process(supervisor.pid).cmdline() if "=" in part]
+        flags = {name.removeprefix("--").replace("-", "_"): value for name, _, value in parts if name != "--name"}
+        assert Settings.read({}, **flags) == limited
         wait_until(lambda: bool(journal.workers()), "it understands it")
     finally:
         supervisor.stop()

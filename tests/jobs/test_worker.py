@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pixart_ui.errors import CheckpointError, WorkerError
 from pixart_ui.events import Event, Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.group_run import image_name
+from pixart_ui.jobs.group_size import FEW
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.worker import Worker
@@ -70,8 +72,37 @@ def test_progress_and_preview_are_in_the_journal_while_it_works(settings: Settin
 def test_groups_are_bounded_and_in_the_queues_order(settings: Settings, journal: Journal) -> None:
     engine = PlainEngine()
     jobs = journal.submit([request(seed) for seed in range(5)], "local")
-    serve(settings, journal, engine, jobs, size_of=lambda _: 2)
+    serve(replace(settings, group_size=2), journal, engine, jobs)
     assert engine.groups == [[0, 1], [2, 3], [4]]
+
+
+def test_without_a_setting_a_group_is_as_large_as_is_predicted_to_pay_off(settings: Settings, journal: Journal) -> None:
+    engine, asked = PlainEngine(), list[int]()
+    jobs = journal.submit([request(seed) for seed in range(40)], "local")
+
+    def size_of(first: ResolvedRequest) -> int:
+        asked.append(first.seed)
+        return 15
+
+    serve(settings, journal, engine, jobs, size_of=size_of)
+    assert [len(group) for group in engine.groups] == [15, 15, 10]
+    assert asked == [0, 15, 30]
+
+
+def test_a_few_jobs_are_taken_without_a_question(settings: Settings, journal: Journal) -> None:
+    def size_of(first: ResolvedRequest) -> int:
+        raise AssertionError
+
+    engine = PlainEngine()
+    serve(settings, journal, engine, journal.submit([request(seed) for seed in range(FEW)], "local"), size_of=size_of)
+    assert [len(group) for group in engine.groups] == [FEW]
+
+
+def test_several_workers_share_what_waits(settings: Settings, journal: Journal) -> None:
+    journal.register_worker("elsewhere", device="GPU-1", pid=2, info={})
+    engine = PlainEngine()
+    serve(settings, journal, engine, journal.submit([request(seed) for seed in range(12)], "local"))
+    assert [len(group) for group in engine.groups] == [6, 3, 2, 1]
 
 
 def test_a_cancelled_job_ends_at_the_next_step_and_the_others_come(settings: Settings, journal: Journal) -> None:
