@@ -35,7 +35,7 @@ class Draft:
     requests: tuple[GenerationRequest, ...]
     problems: tuple[RowProblem, ...]
     notes: tuple[str, ...]
-    rows: tuple[int, ...] = ()
+    rows: tuple[int, ...]
 
     @property
     def num_jobs(self) -> int:

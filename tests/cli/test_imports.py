@@ -22,6 +22,7 @@ def modules_after(statement: str) -> set[str]:
         "pixart_ui.cli",
         "pixart_ui.services",
         "pixart_ui.prediction",
+        "pixart_ui.batches",
         "pixart_ui.events",
         "pixart_ui.jobs.journal",
         "pixart_ui.jobs.worker",
