@@ -71,7 +71,14 @@ class Groups:
         plain = {
             key: (kind.encode, kind.denoise, kind.decode, kind.encode_pass, kind.load) for key, kind in kinds.items()
         }
-        return [_group_seconds(group, plain) for group in self.groups]
+        known: dict[tuple[str, ...], GroupSeconds] = {}
+        found = []
+        for group in self.groups:  # there are a thousand, most of them alike
+            made_of = (group[0][2], *[row[3] for row in group])
+            if made_of not in known:
+                known[made_of] = _group_seconds(group, plain)
+            found.append(known[made_of])
+        return found
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,8 @@ class Timeline:
 
 def form_groups(by_owner: Sequence[Sequence[WaitingRow]], group_size: int) -> Groups:
     """What workers that claim so many jobs at once will take, group by group; see `jobs/turns.py`."""
+    if len(by_owner) == 1:
+        return Groups(tuple(_claims_of_one(by_owner[0], group_size)))
     return Groups(tuple(_claims([_Owner(rows) for rows in by_owner if rows], group_size)))
 
 
@@ -246,7 +255,6 @@ def _encode_seconds(kinds: Sequence[PictureSeconds]) -> float:
 
 
 def _group_seconds(group: Sequence[WaitingRow], plain: Mapping[str, _Plain]) -> GroupSeconds:
-    """In one pass: there are a thousand groups."""
     encode = denoise = decode = encode_pass = load = 0.0
     for _, _, _, kind in group:
         own, drawing, decoding, one_pass, loading = plain[kind]
@@ -280,14 +288,30 @@ class _Owner:
     def has_fitting(self, key: str, strikes: int) -> bool:
         return bool(self._fitting.get((key, strikes)))
 
-    def take_fitting(self, key: str, strikes: int, limit: int) -> list[WaitingRow]:
-        """The first that need these weights and over which as many workers died."""
+    def take_fitting(self, key: str, strikes: int) -> WaitingRow | None:
+        """The first that needs these weights and over which as many workers died."""
         fitting = self._fitting.get((key, strikes))
         if not fitting:
-            return []
-        found = [fitting.popleft() for _ in range(min(limit, len(fitting)))]
-        self._taken.update([row[0] for row in found])
-        return found
+            return None
+        row = fitting.popleft()
+        self._taken.add(row[0])
+        return row
+
+
+def _claims_of_one(rows: Sequence[WaitingRow], group_size: int) -> Iterator[tuple[WaitingRow, ...]]:
+    """With nobody to take turns with: what fits together is cut in pieces, each of which comes when its first would."""
+    lines: dict[tuple[str, int], list[int]] = {}
+    for index, (_, strikes, key, _) in enumerate(rows):
+        line = lines.get((key, strikes))
+        if line is None:
+            line = lines[key, strikes] = []
+        line.append(index)
+    pieces = []
+    for (_, strikes), line in lines.items():
+        limit = group_limit(group_size, strikes, is_for_all=True)
+        pieces += [line[start : start + limit] for start in range(0, len(line), limit)]
+    for piece in sorted(pieces):
+        yield tuple([rows[index] for index in piece])
 
 
 def _claims(owners: list[_Owner], group_size: int) -> Iterator[tuple[WaitingRow, ...]]:
@@ -305,8 +329,6 @@ def _claims(owners: list[_Owner], group_size: int) -> Iterator[tuple[WaitingRow,
 
 def _one_claim(owners: Sequence[_Owner], key: str, strikes: int, limit: int) -> tuple[list[WaitingRow], list[_Owner]]:
     """A job of each owner in turn until the group is full; and who was served, the last one last."""
-    if len(owners) == 1:
-        return owners[0].take_fitting(key, strikes, limit), [*owners]
     group: list[WaitingRow] = []
     served: dict[_Owner, None] = {}
     asked: Sequence[_Owner] = owners
@@ -315,8 +337,8 @@ def _one_claim(owners: Sequence[_Owner], key: str, strikes: int, limit: int) -> 
         for owner in asked:
             if len(group) == limit:
                 return group, list(served)
-            if row := owner.take_fitting(key, strikes, 1):
-                group += row
+            if (row := owner.take_fitting(key, strikes)) is not None:
+                group.append(row)
                 having.append(owner)
                 served.pop(owner, None)
                 served[owner] = None

@@ -7,7 +7,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 from pixart_ui.errors import InputError
@@ -22,10 +22,12 @@ from pixart_ui.jobs.rows import job_of, worker_of
 class Listing(Database):
     """The reading half of the journal."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._known_waiting: Waiting | None = None
-        self._prompts = Prompts()
+    # What waits, as this object last read it.
+    _known_waiting = Waiting(0)
+
+    @cached_property
+    def _prompts(self) -> Prompts:
+        return Prompts()
 
     def revision(self) -> int:
         """A number that grows with every visible change of a job or a worker."""
@@ -108,11 +110,8 @@ class Listing(Database):
             )
 
     def _waiting(self, db: sqlite3.Connection) -> Waiting:
-        revision = db.execute("SELECT waiting_revision FROM queue").fetchone()[0]
-        known = self._known_waiting
-        if known is None or known.revision != revision:
-            known = self._known_waiting = read_waiting(db, revision)
-        return known
+        waiting = self._known_waiting = read_waiting(db, self._known_waiting)
+        return waiting
 
     def counts(self, *, owner: str | None = None) -> Mapping[JobState, int]:
         """How many jobs are in each state."""

@@ -105,10 +105,11 @@ MIGRATIONS: tuple[Migration, ...] = (
             # Grows whenever the waiting jobs, their order or what decides their seconds may have changed; a step of a
             # running job leaves it as it is.
             "ALTER TABLE queue ADD COLUMN waiting_revision INTEGER NOT NULL DEFAULT 1",
-            # Grows whenever a job that is there is given another request.
+            # Grows whenever a job that is there is given another request or a strike.
             "ALTER TABLE queue ADD COLUMN edit_revision INTEGER NOT NULL DEFAULT 1",
             """
-            CREATE TRIGGER job_edited AFTER UPDATE OF request ON jobs BEGIN
+            CREATE TRIGGER job_edited AFTER UPDATE OF request, strikes ON jobs
+            WHEN new.request IS NOT old.request OR new.strikes != old.strikes BEGIN
                 UPDATE queue SET edit_revision = edit_revision + 1;
             END
             """,

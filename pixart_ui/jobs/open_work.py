@@ -26,6 +26,9 @@ COST_KEY = """json_array(
     json_extract(request, '$.guidance_scale') > 1, json_extract(request, '$.max_tokens'),
     json_extract(request, '$.steps'))"""
 
+# From so many new jobs on it is quicker to read all from the index than these from the table.
+MANY = 200
+
 # Id, strikes, group key and cost key. There are thousands: plain tuples, as SQLite gives them.
 WaitingRow = tuple[int, int, str, str]
 
@@ -46,9 +49,13 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Waiting:
-    """All queued jobs: a row of each owner's in their order; first the owner whose turn is next."""
+    """All queued jobs: a row of each owner's in their order; first the owner whose turn is next.
+
+    `edit_revision` is the journal's: while it stays, so does the row of each job.
+    """
 
     revision: int
+    edit_revision: int = 0
     by_owner: tuple[tuple[WaitingRow, ...], ...] = ()
 
     @cached_property
@@ -96,15 +103,39 @@ def running_of(row: sqlite3.Row) -> RunningJob:
     return RunningJob(*values, row["group_key"], row["cost_key"])
 
 
-def read_waiting(db: sqlite3.Connection, revision: int) -> Waiting:
-    """The queued jobs of a journal whose `waiting_revision` that is; both in one transaction."""
-    query = (
-        f"SELECT id, strikes, group_key, {COST_KEY} FROM jobs INDEXED BY jobs_waiting "
-        "WHERE state='queued' AND owner=? ORDER BY position, id"
-    )
+def read_waiting(db: sqlite3.Connection, before: Waiting) -> Waiting:
+    """The queued jobs, in a transaction; `before` itself where nothing changed, else its rows for the jobs it had."""
+    revision, edit_revision = db.execute("SELECT waiting_revision, edit_revision FROM queue").fetchone()
+    if revision == before.revision:
+        return before
+    is_edited = edit_revision != before.edit_revision
+    rows = {} if is_edited else {row[0]: row for row in chain.from_iterable(before.by_owner)}
+    owners = owners_in_turn(db)
+    ids = [_ids_of(db, owner) for owner in owners]
+    new = [id_ for id_ in chain.from_iterable(ids) if id_ not in rows]
+    rows |= _read_rows(db, new if len(new) < MANY else None)
+    return Waiting(revision, edit_revision, tuple(tuple([rows[id_] for id_ in own]) for own in ids))
+
+
+def _ids_of(db: sqlite3.Connection, owner: str) -> list[int]:
+    query = "SELECT id FROM jobs WHERE state='queued' AND owner=? ORDER BY position, id"
+    return [row[0] for row in db.execute(query, (owner,))]
+
+
+def _read_rows(db: sqlite3.Connection, ids: Sequence[int] | None) -> dict[int, WaitingRow]:
+    """Of these jobs, or of all that wait. Equal keys are one object: there are few of them, and they are compared."""
     cursor = db.cursor()
     cursor.row_factory = None
-    return Waiting(revision, tuple(tuple(cursor.execute(query, (owner,))) for owner in owners_in_turn(db)))
+    keys: dict[str, str] = {}
+    query = f"SELECT id, strikes, group_key, {COST_KEY} FROM jobs"
+    if ids is None:
+        found = cursor.execute(f"{query} INDEXED BY jobs_waiting WHERE state='queued'")
+    else:
+        found = cursor.execute(f"{query} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+    return {
+        id_: (id_, strikes, keys.setdefault(group, group), keys.setdefault(cost, cost))
+        for id_, strikes, group, cost in found
+    }
 
 
 def read_cost(key: str) -> Cost:

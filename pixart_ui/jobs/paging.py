@@ -24,15 +24,14 @@ class Filter:
     owner: str | None = None
     found: frozenset[int] | None = None
 
-    def has(self, job_id: int) -> bool:
-        return self.found is None or job_id in self.found
-
 
 def ids_of_page(
     db: sqlite3.Connection, waiting: Waiting, wanted: Filter, limit: int | None, offset: int
 ) -> tuple[list[int], int]:
     """The jobs of the page, from `offset` on, and how many the filter lets through in all."""
-    ahead = [id_ for id_ in _open_ids(db, waiting, wanted) if wanted.has(id_)]
+    ahead = [*_open_ids(db, waiting, wanted)]
+    if wanted.found is not None:
+        ahead = [id_ for id_ in ahead if id_ in wanted.found]
     end = None if limit is None else offset + limit
     shown = ahead[offset:end]
     after = None if end is None else max(0, end - len(ahead))
@@ -60,7 +59,7 @@ def _ended_ids(db: sqlite3.Connection, wanted: Filter, start: int, end: int | No
     latest = f"SELECT id {part} ORDER BY finished_at DESC, position, id"
     owner = {"owner": wanted.owner}
     if wanted.found is not None:
-        found = [row[0] for row in db.execute(latest, owner) if wanted.has(row[0])]
+        found = [row[0] for row in db.execute(latest, owner) if row[0] in wanted.found]
         return found[start:end], len(found)
     window = {"length": -1 if end is None else max(0, end - start), "start": start}
     rows = db.execute(f"{latest} LIMIT :length OFFSET :start", owner | window).fetchall()

@@ -102,8 +102,8 @@ def test_a_page_is_of_one_moment(journal: Journal, monkeypatch: pytest.MonkeyPat
     jobs = journal.submit([request(1), request(2)], "local")
     other = Journal(journal.path)
 
-    def interrupted(db: sqlite3.Connection, revision: int) -> Waiting:
-        waiting = read_waiting(db, revision)
+    def interrupted(db: sqlite3.Connection, before: Waiting) -> Waiting:
+        waiting = read_waiting(db, before)
         other.cancel([jobs[0].id])
         return waiting
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pixart_ui.events import Phase
-from pixart_ui.jobs import listing
+from pixart_ui.jobs import listing, open_work
 from pixart_ui.jobs.job import JobState, Move
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.open_work import COST_KEY, Cost, Waiting, read_cost, read_waiting
@@ -22,9 +22,10 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows each time that the waiting jobs are read from the file."""
     found: list[int] = []
 
-    def read(db: sqlite3.Connection, revision: int) -> Waiting:
-        found.append(revision)
-        return read_waiting(db, revision)
+    def read(db: sqlite3.Connection, before: Waiting) -> Waiting:
+        waiting = read_waiting(db, before)
+        found.extend([waiting.revision] if waiting is not before else [])
+        return waiting
 
     monkeypatch.setattr(listing, "read_waiting", read)
     return found
@@ -66,6 +67,27 @@ def test_every_change_of_what_waits_is_seen(journal: Journal, edit: str) -> None
     fresh = Journal(journal.path)
     assert after.by_owner == fresh.open_work().waiting.by_owner
     fresh.close()
+
+
+def test_a_job_that_came_back_with_a_strike_between_two_looks_shows_it(journal: Journal) -> None:
+    journal.submit([request(1), request(2)], "local")
+    journal.open_work()
+    (job,) = journal.claim("one", lease_seconds=60, limit=1)
+    journal.progress(job, phase=Phase.DENOISE, step=1, preview=None)
+    journal.give_back("one")
+    ((first, second),) = journal.open_work().waiting.by_owner
+    assert (first[:2], second[:2]) == ((1, 1), (2, 0))
+
+
+def test_few_new_jobs_and_many_are_read_alike(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.submit([request(seed) for seed in range(3)], "local")
+    journal.open_work()
+    journal.submit([request(seed, precision="nf4", steps=7) for seed in range(3)], "local")
+    other = Journal(journal.path)
+    assert journal.open_work().waiting == other.open_work().waiting
+    other.close()
+    monkeypatch.setattr(open_work, "MANY", 0)
+    assert [len(rows) for rows in journal.open_work().waiting.by_owner] == [6]
 
 
 def test_running_jobs_say_how_far_they_are(journal: Journal) -> None:

@@ -44,7 +44,7 @@ def predict(
 ) -> Forecast:
     groups = form_groups(waiting, group_size)
     paces = [WorkerPace(name, KINDS, groups.seconds(KINDS), loaded, elapsed) for name in workers]
-    work = OpenWork(1, pause_reason, tuple(jobs), Waiting(1, tuple(map(tuple, waiting))))
+    work = OpenWork(1, pause_reason, tuple(jobs), Waiting(1, 1, tuple(map(tuple, waiting))))
     return forecast(work, groups, paces)
 
 
@@ -181,5 +181,5 @@ def test_a_job_that_ended_has_none() -> None:
 def test_what_was_never_measured_is_said_to_be_an_estimate(is_estimate: bool) -> None:
     groups = form_groups([[row(1)]], 8)
     kinds = {"small": PictureSeconds(step=1, is_estimate=is_estimate)}
-    work = OpenWork(1, None, (), Waiting(1, ((row(1),),)))
+    work = OpenWork(1, None, (), Waiting(1, 1, ((row(1),),)))
     assert forecast(work, groups, [WorkerPace("one", kinds, groups.seconds(kinds))]).is_estimate is is_estimate
