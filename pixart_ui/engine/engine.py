@@ -6,12 +6,12 @@ picture by picture, so that the first one comes early. It knows no page, no jour
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,23 +20,21 @@ import torch
 import transformers
 from PIL import Image
 
-from pixart_ui import __version__
 from pixart_ui.catalog import COMPONENTS, Component
-from pixart_ui.engine import attention, compiling, fused, memory, schedulers, shapes
+from pixart_ui.engine import attention, compiling, fused, memory, shapes
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
-from pixart_ui.engine.components import Components, Loaded, as_checkpoint_error, load_tokenizer
+from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
 from pixart_ui.engine.device import Device, open_device
-from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles, EmbeddingKey
-from pixart_ui.engine.encode import TextCleaner, encode, tokenize
-from pixart_ui.engine.forms import WeightSource
-from pixart_ui.engine.group import Group, Texts, embedding_key
+from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
+from pixart_ui.engine.encode import encode
+from pixart_ui.engine.group import Group
+from pixart_ui.engine.opening import Hashes, Locate, Opening
 from pixart_ui.engine.planning import Planning
-from pixart_ui.engine.precision import require_transformer
 from pixart_ui.engine.preparation import Preparation
-from pixart_ui.engine.previews import Previewer, latent_rgb
+from pixart_ui.engine.previews import Previewer
 from pixart_ui.engine.weights import WeightStore
 from pixart_ui.errors import Cancelled, JournalError, OutOfMemory, PixArtError
 from pixart_ui.events import (
@@ -58,10 +56,8 @@ from pixart_ui.events import (
 from pixart_ui.request import Numerics, ResolvedRequest
 
 if TYPE_CHECKING:
-    from pixart_ui.hub import Located
+    pass
 
-Locate = Callable[[str], "Located"]
-Hashes = Callable[["Located"], Mapping[str, str]]
 IsCancelled = Callable[[int], bool]
 Result = TypeVar("Result")
 PREVIEWS_A_PICTURE = 8
@@ -83,15 +79,10 @@ class Engine:
 
     def __init__(self, device: Device, locate: Locate, hashes: Hashes, files: EngineFiles) -> None:
         self._device = device
-        self._locate = locate
-        self._hashes = hashes
         self._components = Components(device, WeightStore(files.weights_dir))
         self._embeddings = EmbeddingCache(EmbeddingFiles(files.embeddings_dir) if files.embeddings_dir else None)
         self._planning = Planning(device, files.calibration_path)
-        self._cleaner = TextCleaner()
-        self._tokenizers: dict[Path, Any] = {}
-        self._checkpoint = ""
-        self._versions = _versions()
+        self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
 
     @classmethod
     def open(
@@ -133,7 +124,7 @@ class Engine:
     def _on_device_now(self) -> dict[str, list[str]]:
         """Which components lie there, of which checkpoint and in which precision."""
         return {
-            source.component: [self._checkpoint, str(source.whole or source.precision)]
+            source.component: [self._opening.checkpoint, str(source.whole or source.precision)]
             for source in self._components.sources_now()
         }
 
@@ -156,7 +147,7 @@ class Engine:
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
-        group = self._open_group(requests, latents)
+        group = self._opening.open(requests, latents)
         yield Planned(group.plan)
         try:
             with closing(self._preparation(group, is_cancelled)) as preparation:
@@ -189,25 +180,25 @@ class Engine:
 
     def latents_key(self, request: ResolvedRequest) -> str:
         """Everything that decides a picture's latents, as text. Raises CheckpointError."""
-        located = self._locate(request.checkpoint)
+        located = self._opening.locate(request.checkpoint)
         decisive = {
             "request": request.model_dump(mode="json"),
-            "components": dict(self._hashes(located)),
+            "components": dict(self._opening.hashes(located)),
             "device": [self._device.torch_device.type, self._device.name],
-            "versions": self._versions,
+            "versions": dict(self._opening.versions),
         }
         return json.dumps(decisive, sort_keys=True)
 
     def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
         """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
-        with closing(self._preparation(self._open_group(requests), lambda _: False)) as preparation:
+        with closing(self._preparation(self._opening.open(requests), lambda _: False)) as preparation:
             for component in shapes.WEIGHTS:
                 for _ in preparation.wait(component):
                     pass
 
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
-        group = self._open_group(requests)
+        group = self._opening.open(requests)
         with closing(self._preparation(group, lambda _: False)) as preparation:
             for _ in self._encode(group, preparation):
                 pass
@@ -249,7 +240,7 @@ class Engine:
             states = encode(group.missing, encoder, self._device.torch_device)
             for tokens, embedding in zip(group.missing, states, strict=True):
                 group.embeddings[tokens.text] = embedding
-                self._embeddings.put(self._embedding_key(group, tokens.text), embedding)
+                self._embeddings.put(self._opening.embedding_key(group, tokens.text), embedding)
             measurement = clock.stop(encoder)
             self._learn(group.plan, demand, measurement, measurement.seconds / demand.num_passes)
         yield from ()
@@ -276,7 +267,7 @@ class Engine:
         self, group: Group, index: int, is_cancelled: IsCancelled
     ) -> Generator[Event, None, tuple[torch.Tensor, PhaseMeasurement]]:
         request, texts, device = group.requests[index], group.texts[index], self._device.torch_device
-        scheduler = schedulers.build(request.scheduler, group.located.folders["scheduler"])
+        scheduler = copy.deepcopy(group.schedulers[request.scheduler])  # they keep state between steps
         negative = group.embeddings[texts.negative] if texts.negative is not None else None
         with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
             pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb, device)
@@ -405,108 +396,6 @@ class Engine:
             unit_seconds=unit_seconds,
         )
 
-    def _open_group(
-        self, requests: Sequence[ResolvedRequest], latents: Mapping[int, LatentArray] | None = None
-    ) -> Group:
-        """Find the files, drop what another checkpoint left on the device, see what is to be encoded, and plan."""
-        first = requests[0]
-        require_transformer(first.transformer_precision, self._device)
-        if first.compile_blocks:
-            compiling.require(self._device)
-        located = self._locate(first.checkpoint)
-        hashes = self._hashes(located)
-        sources = {
-            component: WeightSource.of(component, located.folders[component], first, hashes[component])
-            for component in shapes.WEIGHTS
-        }
-        for scheduler in {request.scheduler for request in requests}:
-            with as_checkpoint_error(located.folders["scheduler"]):
-                schedulers.build(scheduler, located.folders["scheduler"])
-        self._components.keep_only(sources.values())
-        self._checkpoint = first.checkpoint
-        tokenizer = self._tokenizer(located.folders["tokenizer"])
-        texts = [self._texts(request) for request in requests]
-        wanted = {text: tokenize(text, tokenizer, first.max_tokens, first.numerics) for pair in texts for text in pair}
-        group = Group(
-            requests=requests,
-            texts=texts,
-            located=located,
-            hashes=hashes,
-            sources=sources,
-            shapes=self._shapes(located, sources),
-            tokenizer=tokenizer,
-            rgb=latent_rgb(located.folders["vae"], first.family),
-            embeddings={},
-            missing=[],
-            num_tokens=max(tokens.count for tokens in wanted.values()),
-            plan=Plan(()),
-            latents={} if latents is None else latents,
-        )
-        needed = {text for index, pair in enumerate(texts) if index not in group.latents for text in pair}
-        for text, tokens in wanted.items():
-            if text not in needed:
-                continue
-            embedding = self._embeddings.get(self._embedding_key(group, text))
-            if embedding is not None:
-                group.embeddings[text] = embedding
-            else:
-                group.missing.append(tokens)
-        components = self._components
-        if not self._device.is_roomy:
-            components.warm_up.wait()  # it takes memory that is not ours to plan with
-        memory.cap(self._device, self._device.budget_bytes)
-        if group.missing:
-            group.num_tokens = max(tokens.count for tokens in group.missing)
-        kept = components.kept_bytes()
-        group.tiles = [self._planning.decode_tile(group.demand(index), kept) for index in range(len(requests))]
-        group.plan = self._planning.choose(group.demand(), components.on_device_now(), kept)
-        return group
-
-    def _tokenizer(self, folder: Path) -> Any:
-        """Reading it takes as long as a step: the last one is kept."""
-        if folder not in self._tokenizers:
-            self._tokenizers = {folder: load_tokenizer(folder)}
-        return self._tokenizers[folder]
-
-    def _shapes(
-        self, located: Located, sources: Mapping[Component, WeightSource]
-    ) -> dict[Component, shapes.ComponentShape]:
-        """Sizes on the device, from headers; those of the published components where files are pickled."""
-        is_cpu, checkpoint = not self._device.is_cuda, located.checkpoint
-        found = {}
-        for component, source in sources.items():
-            if entries := source.entries():
-                found[component] = shapes.shape_of(
-                    component,
-                    shapes.tensors_of(entries),
-                    source.precision,
-                    is_cpu=is_cpu,
-                    sample_size=checkpoint.sample_size,
-                    transformer_precision=source.whole,
-                )
-            else:
-                published = shapes.published_shapes(
-                    checkpoint, source.precision, is_cpu=is_cpu, transformer_precision=source.whole
-                )
-                found[component] = published[component]
-        return found
-
-    def _texts(self, request: ResolvedRequest) -> Texts:
-        prompt = self._cleaner.clean(request.full_prompt, request.clean_caption)
-        if not request.is_guided:
-            return Texts(prompt, None)
-        return Texts(prompt, self._cleaner.clean(request.full_negative_prompt, request.clean_caption))
-
-    def _embedding_key(self, group: Group, text: str) -> EmbeddingKey:
-        return embedding_key(
-            group.requests[0],
-            text,
-            group.hashes,
-            dtype=str(self._device.compute_dtype(group.precision)),
-            device=self._device.torch_device.type,
-            versions=self._versions,
-        )
-
     def _facts(self, group: Group, index: int, measurements: Sequence[PhaseMeasurement]) -> dict[str, Any]:
         """What the picture's file says beside its request."""
         return {
@@ -524,7 +413,7 @@ class Engine:
                 "transformer": str(group.requests[0].transformer_precision),
             },
             "kernels": _kernels(group),
-            "versions": self._versions,
+            "versions": dict(self._opening.versions),
             "components": {name: group.hashes[name] for name in COMPONENTS if name in group.hashes},
             "revisions": dict(group.located.revisions),
         }
@@ -554,14 +443,3 @@ def _quiet_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of everything that has a say in a picture's numbers."""
-    found = {"pixart-ui": __version__}
-    for package in ("torch", "diffusers", "transformers", "bitsandbytes"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found

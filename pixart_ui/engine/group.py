@@ -15,7 +15,7 @@ from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb
 from pixart_ui.engine.shapes import ComponentShape
 from pixart_ui.events import LatentArray, Phase, Plan
-from pixart_ui.request import Precision, ResolvedRequest
+from pixart_ui.request import Precision, ResolvedRequest, Scheduler
 
 if TYPE_CHECKING:
     from pixart_ui.hub import Located
@@ -46,7 +46,7 @@ class Group:
     hashes: Mapping[str, str]
     sources: Mapping[Component, WeightSource]
     shapes: Mapping[Component, ComponentShape]
-    tokenizer: Any
+    schedulers: Mapping[Scheduler, Any]
     rgb: LatentRgb
     embeddings: dict[str, Embedding]
     missing: list[Tokens]

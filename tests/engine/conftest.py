@@ -65,6 +65,11 @@ def least_memory(engine: Engine, requests: tuple[ResolvedRequest, ...]) -> int:
     return smallest_budget(group.demand(), engine._planning.limits(frozenset(), 0))
 
 
+def forget_texts(engine: Engine) -> None:
+    """Let every text be encoded anew."""
+    engine._embeddings._entries.clear()
+
+
 def facts_of(events: list[Event]) -> list[dict[str, Any]]:
     return [event.facts for event in events if isinstance(event, ImageReady)]
 

@@ -32,6 +32,7 @@ from pixart_ui.hub import Hub
 from pixart_ui.request import Numerics, Precision
 from tests.engine.conftest import (
     facts_of,
+    forget_texts,
     images_of,
     latents_of,
     least_memory,
@@ -69,7 +70,7 @@ def test_a_picture_does_not_depend_on_its_neighbours(engine: Engine, toys: dict[
     group = make_requests(toys["sigma"], num_images=3, precision="int8")
     long_neighbour = make_requests(toys["sigma"], prompt="a green tree left of the moon " * 5, precision="int8")
     alone = latents_of(run(engine, (group[1],)))[0]
-    engine._embeddings = EmbeddingCache()
+    forget_texts(engine)
     together = latents_of(run(engine, long_neighbour + group))[2]
     np.testing.assert_array_equal(alone, together)
 
@@ -335,7 +336,7 @@ def test_a_stored_file_damaged_while_the_engine_runs_is_made_again(
     for path in tmp_path.glob("*.safetensors"):
         with path.open("r+b") as file:
             file.truncate(path.stat().st_size // 2)
-    engine._embeddings = EmbeddingCache()
+    forget_texts(engine)
     np.testing.assert_array_equal(latents_of(run(engine, requests)), expected)
 
 
@@ -345,7 +346,7 @@ def test_what_lies_there_whole_makes_way_for_a_plan_that_streams(
     requests = make_requests(toys["sigma"])
     expected = latents_of(run(engine, requests))
     whole = engine.info()["weight_bytes"]
-    engine._embeddings = EmbeddingCache()
+    forget_texts(engine)
     use_memory(monkeypatch, least_memory(engine, requests))
     events = run(engine, requests)
     assert {phase["residency"] for phase in facts_of(events)[0]["plan"]["phases"][:2]} == {"streamed"}

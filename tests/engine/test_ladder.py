@@ -16,13 +16,12 @@ from pixart_ui.engine import engine as engine_module
 from pixart_ui.engine.clock import is_out_of_memory
 from pixart_ui.engine.costs import Costs
 from pixart_ui.engine.device import Device
-from pixart_ui.engine.embeddings import EmbeddingCache
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.planning import TOO_SMALL
 from pixart_ui.errors import OutOfMemory
 from pixart_ui.events import ImageFailed, Phase, PhaseFinished, PhaseStarted, StepDone, SteppedDown
 from pixart_ui.hub import Hub
-from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, open_engine, run
+from tests.engine.conftest import facts_of, forget_texts, images_of, latents_of, make_requests, open_engine, run
 
 CUDA_ERROR = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 STEPS = 2
@@ -161,7 +160,7 @@ def test_texts_that_were_encoded_before_memory_ran_out_are_kept(
         for number in range(9)
     )
     expected = latents_of(run(engine, requests))
-    engine._embeddings = EmbeddingCache()
+    forget_texts(engine)
     asked: list[int] = []
     real: Callable[..., Iterator[Any]] = encode_module.encode
 
@@ -206,7 +205,7 @@ def test_the_device_has_no_weights_of_the_attempt_that_failed(
         for event in run(engine, requests)
         if isinstance(event, PhaseFinished)
     }
-    engine._embeddings = EmbeddingCache()
+    forget_texts(engine)
     make_full(monkeypatch, phase, times=1)
     run(engine, requests)
     assert kept == [sum(whole.values()) - whole[phase]]

@@ -81,7 +81,7 @@ def test_neither_t5_nor_the_transformer_is_loaded_where_all_latents_are_there(hu
     second = open_tiny(hub, weights_dir)
     events = resumed(second, requests, dict(enumerate(latents_of(undisturbed))))
     assert components_now(second) == {"vae"}
-    assert not second._components.is_prepared(second._open_group(requests).sources["transformer"]), "not even read"
+    assert not second._components.is_prepared(second._opening.open(requests).sources["transformer"]), "not even read"
     second.close()
     assert len(images_of(events)) == 2
     said = next(event for event in undisturbed if isinstance(event, LatentsReady)).kernels
