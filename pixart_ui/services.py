@@ -22,7 +22,6 @@ from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
-from pixart_ui.jobs.submissions import NO_CAPS
 from pixart_ui.prediction import Prediction
 from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm
@@ -48,7 +47,8 @@ class Services:
     def open(cls, settings: Settings) -> Services:
         """Create the folders that are missing and open the journal. Raises InputError, JournalError."""
         make_folders(settings)
-        known, journal = catalog(), Journal(settings.journal_path)
+        caps = Caps(of_owner=settings.max_jobs_per_owner, in_total=settings.max_jobs)
+        known, journal = catalog(), Journal(settings.journal_path, caps)
         return cls(
             settings=settings,
             catalog=known,
@@ -111,15 +111,13 @@ class Services:
             confirm(request, self.catalog.get(request.checkpoint))
         return self.journal.submit(requests, owner, is_urgent=True)
 
-    def enqueue(
-        self, requests: Sequence[GenerationRequest], owner: str = LOCAL_OWNER, *, caps: Caps = NO_CAPS
-    ) -> tuple[Job, ...]:
+    def enqueue(self, requests: Sequence[GenerationRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
         """Put the pictures of several requests at the end of the queue, all or none. Raises InputError.
 
         A request without a seed gets a random one of its own.
         """
         resolver = self._resolver()
-        return self.journal.submit_many([resolver.resolve(request) for request in requests], owner, caps=caps)
+        return self.journal.submit_many([resolver.resolve(request) for request in requests], owner)
 
     def draft(self, content: str | bytes, *, name: str | None = None, base: GenerationRequest | None = None) -> Draft:
         """What a file or a text asks to be added, each row checked as far as it can be. Raises InputError."""

@@ -27,13 +27,15 @@ from pixart_ui.jobs.keeping import Keeping
 from pixart_ui.jobs.listing import Listing
 from pixart_ui.jobs.queue_edits import QueueEdits
 from pixart_ui.jobs.rows import job_of
-from pixart_ui.jobs.submissions import Submissions
 from pixart_ui.jobs.take_back import take_back
 from pixart_ui.jobs.turns import choose_group, count_turns
 
 
-class Journal(Listing, Submissions, QueueEdits, Keeping):
-    """Opens or creates the journal at `path`. Raises JournalError or DiskFullError, here and in every method."""
+class Journal(QueueEdits, Listing, Keeping):
+    """Opens or creates the journal at `path`; `caps` bound what it accepts.
+
+    Raises JournalError or DiskFullError, here and in every method.
+    """
 
     def register_worker(self, worker: str, *, device: str, pid: int, info: Mapping[str, Any]) -> None:
         now = time.time()

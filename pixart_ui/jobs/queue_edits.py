@@ -17,10 +17,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from pixart_ui.errors import InputError
-from pixart_ui.jobs.database import Database
-from pixart_ui.jobs.job import Caps, Job, JobState, Move
+from pixart_ui.jobs.job import Job, JobState, Move
 from pixart_ui.jobs.rows import group_key, job_of
-from pixart_ui.jobs.submissions import NO_CAPS, check_caps, first_position, last_position, named_rows
+from pixart_ui.jobs.submissions import Submissions, first_position, last_position, named_rows
 from pixart_ui.jobs.take_back import NOT_BEGUN, take_back
 from pixart_ui.request import ResolvedRequest
 
@@ -29,7 +28,7 @@ UNSUCCESSFUL = frozenset({JobState.FAILED, JobState.CANCELLED})
 PAUSED_BY_HAND = "somebody paused it"
 
 
-class QueueEdits(Database):
+class QueueEdits(Submissions):
     """What changes jobs on behalf of people."""
 
     # The queue as a whole
@@ -73,22 +72,22 @@ class QueueEdits(Database):
         with self._change(is_durable=True) as db:
             return _cancel(db, _ids_in(db, OPEN, owner))
 
-    def retry(self, job_ids: Sequence[int], *, at_end: bool = False, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+    def retry(self, job_ids: Sequence[int], *, at_end: bool = False) -> tuple[Job, ...]:
         """Queue failed and cancelled jobs again, each at its old place or all at the end, with a clean record.
 
-        Raises InputError where one is in another state or unknown, or where `caps` leave no room.
+        Raises InputError where one is in another state or unknown, or where there is no room.
         """
         with self._change(is_durable=True) as db:
             rows = named_rows(db, job_ids)
             _require(rows, UNSUCCESSFUL, "only failed and cancelled jobs can be tried again: duplicate it instead")
-            check_caps(db, Counter(row["owner"] for row in rows), caps)
+            self._check_caps(db, Counter(row["owner"] for row in rows))
             return _retry(db, [row["id"] for row in rows], at_end=at_end)
 
-    def retry_failed(self, *, owner: str | None = None, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+    def retry_failed(self, *, owner: str | None = None) -> tuple[Job, ...]:
         """The same for every failed job, of one owner or of all."""
         with self._change(is_durable=True) as db:
             rows = named_rows(db, _ids_in(db, [JobState.FAILED], owner))
-            check_caps(db, Counter(row["owner"] for row in rows), caps)
+            self._check_caps(db, Counter(row["owner"] for row in rows))
             return _retry(db, [row["id"] for row in rows], at_end=False)
 
     # While they wait

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.database import Database
@@ -20,16 +21,18 @@ NO_CAPS = Caps()
 
 
 class Submissions(Database):
-    """What adds jobs to the queue."""
+    """What adds jobs to the queue, as far as `caps` leave room for them."""
 
-    def submit(
-        self, requests: Sequence[ResolvedRequest], owner: str, *, is_urgent: bool = False, caps: Caps = NO_CAPS
-    ) -> tuple[Job, ...]:
+    def __init__(self, path: Path, caps: Caps = NO_CAPS) -> None:
+        super().__init__(path)
+        self._caps = caps
+
+    def submit(self, requests: Sequence[ResolvedRequest], owner: str, *, is_urgent: bool = False) -> tuple[Job, ...]:
         """Accept the pictures of one request, all or none, as one batch; urgent ones go to the head of the queue.
 
-        Raises InputError where they are more than `caps` leave room for.
+        Raises InputError where they are more than there is room for.
         """
-        return self.submit_many([requests], owner, is_urgent=is_urgent, caps=caps)
+        return self.submit_many([requests], owner, is_urgent=is_urgent)
 
     def submit_many(
         self,
@@ -37,50 +40,48 @@ class Submissions(Database):
         owner: str,
         *,
         is_urgent: bool = False,
-        caps: Caps = NO_CAPS,
     ) -> tuple[Job, ...]:
         """The same for several requests, each a batch of its own: all of them or none."""
         names = [secrets.token_hex(8) for _ in batches]
         pictures = [(name, request) for name, batch in zip(names, batches, strict=True) for request in batch]
         now = time.time()
         with self._change(is_durable=True) as db:
-            check_caps(db, {owner: len(pictures)}, caps)
+            self._check_caps(db, {owner: len(pictures)})
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
             start = first_position(db, len(pictures)) if is_urgent else last_position(db)
             return tuple(
                 _insert(db, start + index, name, owner, request, now) for index, (name, request) in enumerate(pictures)
             )
 
-    def duplicate(self, job_ids: Sequence[int], owner: str, *, caps: Caps = NO_CAPS) -> tuple[Job, ...]:
+    def duplicate(self, job_ids: Sequence[int], owner: str) -> tuple[Job, ...]:
         """Put copies of jobs, whatever became of them, at the end of the queue as one batch of `owner`.
 
-        Raises InputError where a job is unknown, or where `caps` leave no room.
+        Raises InputError where a job is unknown, or where there is no room.
         """
         batch, now = secrets.token_hex(8), time.time()
         with self._change(is_durable=True) as db:
             originals = [job_of(row) for row in named_rows(db, job_ids)]
-            check_caps(db, {owner: len(originals)}, caps)
+            self._check_caps(db, {owner: len(originals)})
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
             start = last_position(db)
             return tuple(
                 _insert(db, start + index, batch, owner, job.request, now) for index, job in enumerate(originals)
             )
 
-
-def check_caps(db: sqlite3.Connection, num_new: Mapping[str, int], caps: Caps) -> None:
-    """Raises InputError if that many more jobs of these owners are more than may wait or run at a time."""
-    if caps == NO_CAPS:
-        return
-    open_jobs = Counter[str](
-        dict(
-            db.execute(
-                "SELECT owner, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY owner"
-            ).fetchall()
+    def _check_caps(self, db: sqlite3.Connection, num_new: Mapping[str, int]) -> None:
+        """Raises InputError if that many more jobs of these owners are more than may wait or run at a time."""
+        if self._caps == NO_CAPS:
+            return
+        open_jobs = Counter[str](
+            dict(
+                db.execute(
+                    "SELECT owner, count(*) FROM jobs WHERE state IN ('queued', 'running') GROUP BY owner"
+                ).fetchall()
+            )
         )
-    )
-    for owner, num in num_new.items():
-        _check_cap(num, open_jobs[owner], caps.of_owner, "of yours")
-    _check_cap(sum(num_new.values()), open_jobs.total(), caps.in_total, "in all")
+        for owner, num in num_new.items():
+            _check_cap(num, open_jobs[owner], self._caps.of_owner, "of yours")
+        _check_cap(sum(num_new.values()), open_jobs.total(), self._caps.in_total, "in all")
 
 
 def _check_cap(num_new: int, num_open: int, cap: int | None, whose: str) -> None:

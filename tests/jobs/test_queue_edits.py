@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from subprocess import PIPE, Popen
 
 import pytest
@@ -356,38 +357,41 @@ def test_shifting_at_the_edge_changes_nothing() -> None:
 
 
 def test_what_is_more_than_the_caps_allow_is_refused_as_a_whole(journal: Journal) -> None:
-    caps = Caps(of_owner=3, in_total=4)
-    journal.submit([request(0), request(1)], "me", caps=caps)
+    journal = Journal(journal.path, Caps(of_owner=3, in_total=4))
+    journal.submit([request(0), request(1)], "me")
     with pytest.raises(InputError, match=r"^2 jobs are more .* 2 of yours are unfinished and 3 may be: .*\.$"):
-        journal.submit([request(2), request(3)], "me", caps=caps)
-    journal.submit([request(4)], "me", caps=caps)
-    journal.submit([request(5)], "you", caps=caps)
+        journal.submit([request(2), request(3)], "me")
+    journal.submit([request(4)], "me")
+    journal.submit([request(5)], "you")
     with pytest.raises(InputError, match=r"1 job is more .* 4 in all are unfinished and 4 may be"):
-        journal.submit([request(6)], "you", caps=caps)
+        journal.submit([request(6)], "you")
     assert waiting(journal) == [0, 1, 4, 5]
+    journal.close()
 
 
 def test_running_jobs_count_and_ended_ones_make_room(journal: Journal) -> None:
-    caps = Caps(of_owner=1)
+    journal = Journal(journal.path, Caps(of_owner=1))
     submit(journal, 0)
     (job,) = claim(journal)
     with pytest.raises(InputError, match="unfinished"):
-        journal.submit([request(1)], "local", caps=caps)
+        journal.submit([request(1)], "local")
     journal.fail(job, "It broke.")
-    journal.submit([request(1)], "local", caps=caps)
+    journal.submit([request(1)], "local")
     with pytest.raises(InputError, match="unfinished"):
-        journal.retry([job.id], caps=caps)
+        journal.retry([job.id])
     with pytest.raises(InputError, match="unfinished"):
-        journal.retry_failed(caps=caps)
+        journal.retry_failed()
     with pytest.raises(InputError, match="unfinished"):
-        journal.duplicate([job.id], "local", caps=caps)
+        journal.duplicate([job.id], "local")
     assert journal.job(job.id).state is JobState.FAILED
+    journal.close()
 
 
 # Beside workers and other browsers
 
 WORKER = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
 from pixart_ui.events import Phase
 from pixart_ui.jobs.journal import Journal
@@ -518,7 +522,22 @@ def test_several_requests_are_added_all_or_none(settings: Settings) -> None:
     good, bad = (GenerationRequest(prompt="a", checkpoint=name) for name in ("tiny", "tiney"))
     with pytest.raises(InputError, match="tiney"):
         services.enqueue([good, bad])
-    with pytest.raises(InputError, match="unfinished"):
-        services.enqueue([good, good], caps=Caps(in_total=1))
     assert services.journal.jobs() == ()
+    services.journal.close()
+
+
+@pytest.mark.parametrize("cap", ["max_jobs", "max_jobs_per_owner"])
+def test_the_settings_bound_every_way_into_the_queue(settings: Settings, cap: str) -> None:
+    services = Services.open(replace(settings, **{cap: 1}))
+    asked = GenerationRequest(prompt="a", checkpoint="tiny")
+    for add in (
+        lambda: services.enqueue([asked, asked]),
+        lambda: services.submit(asked.model_copy(update={"num_images": 2})),
+    ):
+        with pytest.raises(InputError, match="2 jobs are more than the queue has room for"):
+            add()
+    (job,) = services.submit(asked)
+    with pytest.raises(InputError, match="unfinished"):
+        services.journal.duplicate([job.id], "local")
+    assert len(services.journal.jobs()) == 1
     services.journal.close()
