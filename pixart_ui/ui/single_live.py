@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from html import escape
 
 from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.request import MAX_IMAGES
 from pixart_ui.services import Services
 from pixart_ui.ui import result
+from pixart_ui.ui.edge import ids_in
 from pixart_ui.ui.look import Look
 from pixart_ui.ui.moment import Moment
 
@@ -20,7 +23,7 @@ RECENT = 24
 
 def single_regions(services: Services, look: Look, now: Moment, examples: Sequence[str]) -> dict[str, str]:
     recent = services.journal.jobs(states=[JobState.DONE], limit=RECENT)
-    shown = _shown(services, look.batch, now, recent)
+    shown = _shown(services, look, now, recent)
     job = _focus(shown, look.job)
     return {
         "stage": _stage(services, job, shown, now) if job is not None else result.empty_stage(examples),
@@ -28,15 +31,24 @@ def single_regions(services: Services, look: Look, now: Moment, examples: Sequen
     }
 
 
-def _shown(services: Services, batch: str, now: Moment, recent: Sequence[Job]) -> Sequence[Job]:
+def _shown(services: Services, look: Look, now: Moment, recent: Sequence[Job]) -> Sequence[Job]:
     """The pictures of one request: the page's own, else the one being made or next, else the last one."""
     journal = services.journal
-    own = journal.jobs(batch=batch, newest_first=False) if batch else ()
+    named = ids_in(look.job) or [job.id for job in now.active]
+    own = _of_batch(journal, look.batch, named) if look.batch else ()
     if own:
         return own
     waiting = journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1)
     first = next(iter((*now.active, *now.running, *waiting, *recent)), None)
-    return journal.jobs(batch=first.batch, newest_first=False) if first is not None else ()
+    return _of_batch(journal, first.batch, [first.id]) if first is not None else ()
+
+
+def _of_batch(journal: Journal, batch: str, named: Sequence[int]) -> Sequence[Job]:
+    """All pictures of a request. Copies of a long list are one batch too: of such a one those named, or the first."""
+    found = journal.jobs(batch=batch, newest_first=False, limit=MAX_IMAGES + 1)
+    if len(found) <= MAX_IMAGES:
+        return found
+    return journal.jobs(batch=batch, ids=named) or found[:1]
 
 
 def _stage(services: Services, job: Job, shown: Sequence[Job], now: Moment) -> str:

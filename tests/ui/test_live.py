@@ -209,3 +209,15 @@ def test_a_picture_whose_file_is_written_is_drawn_and_steps_back(services: Servi
 def test_a_budget_is_what_memory_is_counted_against(services: Services, live: Live) -> None:
     work(services, memory_free_bytes=4 * 2**30, memory_total_bytes=24 * 2**30, budget_bytes=6 * 2**30)
     assert "4.0 of 6.0 GiB budget free" in snapshot(live).regions["engine"]
+
+
+def test_of_copies_of_a_long_list_one_is_shown_and_not_thousands(services: Services, live: Live) -> None:
+    originals = [job.id for number in range(4) for job in submit(services, f"number {number}", num_images=40)]
+    services.journal.cancel(originals)
+    copies = services.journal.duplicate(originals, "local")
+    named = snapshot(live, batch=copies[0].batch, focus=str(copies[77].id)).regions["stage"]
+    assert f'data-job="{copies[77].id}"' in named
+    assert 'class="tiles batch"' not in named
+    assert f'data-job="{copies[0].id}"' in snapshot(live, batch=copies[0].batch).regions["stage"]
+    running = start(services, copies[120])
+    assert f'data-job="{running.id}"' in snapshot(live, batch=copies[0].batch).regions["stage"]
