@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pixart_ui.commands.flags import add_device_flags
+from pixart_ui.commands.flags import add_device_flags, add_worker_flags
 from pixart_ui.commands.queue_add import add_adding_flags, run_add
 from pixart_ui.commands.queue_export import add_export_flags, run_export
 from pixart_ui.commands.queue_output import as_json, jobs_in_words, line_of, print_jobs, print_json, say, states_named
@@ -55,6 +55,7 @@ def _add_adding(verb: Callable[[str, Verb, str], argparse.ArgumentParser]) -> No
     running = verb("run", run_run, "run the jobs here, without the page, until Ctrl+C")
     running.add_argument("--drain", action="store_true", help="end when no job is left")
     add_device_flags(running)
+    add_worker_flags(running)
 
 
 def _add_seeing(verb: Callable[[str, Verb, str], argparse.ArgumentParser]) -> None:
