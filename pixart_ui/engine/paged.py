@@ -22,6 +22,7 @@ from transformers import T5Config, T5EncoderModel
 from pixart_ui.catalog import Component
 from pixart_ui.engine.layout import WIDENED, Layout, lay_out
 from pixart_ui.engine.pager import DTYPES, ROOT, Pager
+from pixart_ui.engine.reading import cut_short, read_errors
 from pixart_ui.engine.tensorfile import TensorEntry
 from pixart_ui.engine.units import first_module
 from pixart_ui.errors import CheckpointError
@@ -185,11 +186,12 @@ class HostEmbedding(torch.nn.Module):
         row_bytes = self._entry.nbytes // self._entry.shape[0]
         wanted, places = torch.unique(ids.cpu(), return_inverse=True)
         rows = bytearray(row_bytes * len(wanted))
-        with self._entry.path.open("rb") as file:
+        path = self._entry.path
+        with read_errors(path), path.open("rb") as file:
             for order, row in enumerate(wanted.tolist()):
                 file.seek(self._entry.offset + row * row_bytes)
                 if file.readinto(memoryview(rows)[order * row_bytes : (order + 1) * row_bytes]) != row_bytes:
-                    raise CheckpointError(f"{self._entry.path} was cut short: get the checkpoint again.")
+                    raise cut_short(path, path.stat().st_size)
         table = torch.frombuffer(rows, dtype=DTYPES[self._entry.dtype]).view(len(wanted), width)
         return table[places].to(self._device, self._dtype)
 

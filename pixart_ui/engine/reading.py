@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +48,14 @@ class Reader:
 
     def _read_into(self, path: Path, target: memoryview, offset: int) -> None:
         """Raises CheckpointError where the bytes are not there."""
-        try:
+        with read_errors(path):
             descriptor = self._descriptor(path)
             done = 0
             while done < len(target):
                 count = _read_at(descriptor, target[done:], offset + done, self._lock)
                 if count == 0:
-                    raise CheckpointError(
-                        f"{path} ends at {offset + done} bytes while it is read: it was cut short. "
-                        "Run `python -m pixart_ui models verify`, then get it again."
-                    )
+                    raise cut_short(path, offset + done)
                 done += count
-        except OSError as error:
-            raise CheckpointError(
-                f"{path} cannot be read ({error.strerror}): check the disk, or get the checkpoint again."
-            ) from error
 
     def _descriptor(self, path: Path) -> int:
         """The open file; another one once a file of that name was put in its place."""
@@ -70,6 +65,25 @@ class Reader:
             if key not in self._files:
                 self._files[key] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             return self._files[key]
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """What the disk says, as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}): check the disk, or get the checkpoint again."
+        ) from error
+
+
+def cut_short(path: Path, end: int) -> CheckpointError:
+    """For a file that ends before a weight does."""
+    return CheckpointError(
+        f"{path} ends at {end} bytes while it is read: it was cut short. "
+        "Run `python -m pixart_ui models verify`, then get it again."
+    )
 
 
 def _read_at(descriptor: int, target: memoryview, offset: int, lock: Any) -> int:
