@@ -24,10 +24,10 @@ from pixart_ui.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-# Chromium says so when the script focuses the prompt before the attribute does.
 SHOWN = "Number(document.querySelector('#stage .picture')?.dataset.job || 0)"
 JOBS = "tiles => tiles.map(tile => Number(tile.dataset.job))"
-HARMLESS = ("Autofocus processing was blocked",)
+# Chromium says so when the script focuses the prompt before the attribute does, Gradio with each upload's progress.
+HARMLESS = ("Autofocus processing was blocked", "Method not implemented.")
 
 
 def free_port() -> int:
