@@ -26,6 +26,10 @@ MAX_FILE_BYTES = 4_000_000
 SAFETY = 1.1
 # A smaller measurement lowers a known peak or rate by this part of the difference only; a larger one counts at once.
 DOWNWARD = 1 / 4
+# Fewer bytes say little of a disk's speed. Up to the first share of them from the disk counts as none, from the second
+# on the disk is what was waited for.
+MIN_READ_BYTES = 64 * 2**20
+CACHED_SHARE, DISK_SHARE = 0.02, 0.5
 
 Formula = Callable[[int], float]
 Number = TypeVar("Number", int, float)
@@ -52,11 +56,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Rates:
-    """Bytes a second: host to device, file to host where it is not cached, and cached file to pinned memory."""
+    """Bytes a second: host to device, file to host memory where the disk gives it, and where the page cache does."""
 
     link: float | None = None
     disk: float | None = None
     host: float | None = None
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Bytes that were read in so many seconds; `disk_bytes` of them came from the disk, None where nobody counts."""
+
+    nbytes: int
+    seconds: float
+    disk_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,16 @@ class Calibration:
         """With rates that transfers reached, in bytes a second. What waited for something else reaches less."""
         old = self.rates
         return replace(self, rates=Rates(_upper(old.link, link), _upper(old.disk, disk), _upper(old.host, host)))
+
+    def learn_reads(self, reads: Reads) -> Calibration:
+        """With the rate of reads that came from the disk for the most part, or all from the page cache."""
+        if reads.disk_bytes is None or reads.nbytes < MIN_READ_BYTES or reads.seconds <= 0:
+            return self
+        share, rate = min(1.0, reads.disk_bytes / reads.nbytes), reads.nbytes / reads.seconds
+        if share <= CACHED_SHARE:
+            return self.learn_rates(host=rate)
+        # The cached part takes a small part of the time, and none of the disk's.
+        return self.learn_rates(disk=share * rate) if share >= DISK_SHARE else self
 
     def learn_kernel(self, shape: str, name: str) -> Calibration:
         """With the kernel that was chosen for that shape: it stays, so that pictures can be made again."""

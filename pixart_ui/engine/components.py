@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, T5Tokenizer
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import memory
+from pixart_ui.engine.calibration import Reads
 from pixart_ui.engine.conversion import ensure_component
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.forms import WeightSource
@@ -191,6 +192,10 @@ class Components:
 
     def on_device_now(self) -> frozenset[Component]:
         return frozenset(source.component for source in self.sources_now())
+
+    def reads(self) -> Reads:
+        """What was read from files since this was asked last."""
+        return self._reader.meter.take()
 
     def kept_bytes(self) -> int:
         """What all weights on the device take now."""

@@ -150,10 +150,14 @@ class Limits:
         rate = self.calibration.rates.link
         return rate if rate is not None else HOST_RATE if self.is_cpu else LINK_RATE
 
+    def is_cached(self, file_bytes: int) -> bool:
+        """Whether RAM holds that many bytes of files once they were read."""
+        return self.ram_bytes is None or file_bytes <= self.ram_bytes - RAM_RESERVE_BYTES
+
     def read_rate(self, file_bytes: int) -> float:
-        """File to pinned memory, bytes a second: from the page cache, if RAM holds that many bytes of files."""
+        """File to pinned memory, bytes a second: from the page cache, or from the disk."""
         rates = self.calibration.rates
-        if self.ram_bytes is None or file_bytes <= self.ram_bytes - RAM_RESERVE_BYTES:
+        if self.is_cached(file_bytes):
             return rates.host if rates.host is not None else HOST_RATE
         return rates.disk if rates.disk is not None else DISK_RATE
 
@@ -183,6 +187,12 @@ class Costs:
     def first_rate(self) -> float:
         """Bytes a second of a pass that reads."""
         return min(self.limits.link_rate, self.limits.read_rate(self._file_bytes))
+
+    @property
+    def disk_rate(self) -> float | None:
+        """Bytes a second of the disk where weights wait for it; None where RAM holds them or the link is slower."""
+        is_waited_for = not self.limits.is_cached(self._file_bytes) and self.first_rate < self.limits.link_rate
+        return self.first_rate if is_waited_for else None
 
     def later_rate(self, streamed_bytes: int) -> float:
         """Bytes a second of the passes after it: the ring may still hold them all."""

@@ -387,6 +387,7 @@ class Engine:
 
     def _learn(self, plan: Plan, demand: Demand, measurement: PhaseMeasurement, unit_seconds: float | None) -> None:
         """Called while the component is still on the device."""
+        self._planning.learn_reads(self._components.reads())
         reserved = measurement.peak_reserved_bytes
         self._planning.learn(
             demand,

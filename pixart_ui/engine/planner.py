@@ -392,7 +392,18 @@ def _reason(costs: Costs, choice: _Choice, phase: Phase) -> str:
         whole = _make_option(costs, phase, option.residency, 0, 0, None)
         need = _full_peak(costs, _Choice({**choice.options, phase: whole}), phase)
         words += "; pieces" + _since("the whole picture at once", need, costs.limits, "that is faster")
-    return words
+    return words + _from_disk(costs, option)
+
+
+def _from_disk(costs: Costs, option: _Option) -> str:
+    """How fast the disk is, where RAM does not hold the files and the phase waits for it."""
+    is_there = option.is_resident and COMPONENT_OF[option.phase] in costs.limits.on_device
+    is_needless = option.phase is Phase.ENCODE and costs.demand.num_texts == 0
+    if costs.disk_rate is None or is_there or is_needless:
+        return ""
+    rate = costs.disk_rate
+    shown = f"{rate / 1e9:.1f} GB/s" if rate >= 1e9 else f"{rate / 1e6:.0f} MB/s"
+    return f"; its weights come from the disk at {shown}"
 
 
 def _words(costs: Costs, option: _Option) -> str:

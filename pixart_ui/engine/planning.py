@@ -14,7 +14,7 @@ import torch
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import attention, planner
-from pixart_ui.engine.calibration import Calibration, Table, device_key
+from pixart_ui.engine.calibration import Calibration, Reads, Table, device_key
 from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Costs, Demand, Limits
 from pixart_ui.engine.device import Device
 from pixart_ui.events import Phase, PhaseMeasurement, Plan
@@ -82,6 +82,10 @@ class Planning:
             activation_bytes=activation_bytes,
             unit_seconds=unit_seconds,
         )
+
+    def learn_reads(self, reads: Reads) -> None:
+        """Take in how fast the disk, or the page cache, gave a phase's weights."""
+        self._calibration = self._calibration.learn_reads(reads)
 
     def learn_too_small(self, demand: Demand, plan: Plan, phase: Phase) -> None:
         """A phase ran out of the memory that was predicted for it: it takes more than was known."""

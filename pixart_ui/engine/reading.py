@@ -1,4 +1,4 @@
-"""Straight reads of weights from files into host memory, several at once, without a memory map.
+"""Straight reads of weights from files into host memory, several at once, without a memory map, and how fast they are.
 
 A file that was cut short raises here instead of ending the process, and memory that was read once is not counted as
 the process's own.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pixart_ui.engine.layout import Segment
+from pixart_ui.engine.readmeter import ReadMeter
 from pixart_ui.errors import CheckpointError
 
 CHUNK_BYTES = 16 * 2**20
@@ -29,6 +30,7 @@ class Reader:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="weights")
         self._files: dict[tuple[Path, int, int], int] = {}
         self._lock = threading.Lock()
+        self.meter = ReadMeter()
 
     def read(self, segment: Segment, memory: memoryview) -> list[Future[None]]:
         """Begin to read a segment's tensors to their host offsets in `memory`; done when all futures are."""
@@ -48,7 +50,7 @@ class Reader:
 
     def _read_into(self, path: Path, target: memoryview, offset: int) -> None:
         """Raises CheckpointError where the bytes are not there."""
-        with read_errors(path):
+        with read_errors(path), self.meter.reading(len(target)):
             descriptor = self._descriptor(path)
             done = 0
             while done < len(target):
