@@ -187,12 +187,16 @@
   }
 
   // What is done, and what came of it ----------------------------------------------------------------------------
+  // Thousands of jobs take a moment.
+  document.addEventListener("click", (event) => event.target.closest?.("#add:not(:disabled)")?.setAttribute("aria-busy", "true"));
+
   function act(verb, jobs) {
     press("do-queue", `${verb}:${jobs || ""}`);
   }
 
   function answered(html) {
     clearTimeout(fading);
+    byId("add")?.removeAttribute("aria-busy");
     show("toast", html);
     if (html && !html.includes('role="alert"')) fading = setTimeout(fade, 8000);
     poll();

@@ -431,7 +431,7 @@ def test_nothing_jumps_while_a_picture_is_made(queue: Page, services: Services) 
         }).observe({ type: "layout-shift", buffered: false }); }"""
     )
     row(queue, ids[0]).locator(".state", has_text=re.compile(r"Denoise (1[2-9]|[2-9]\d)/150")).wait_for(timeout=60_000)
-    assert queue.evaluate("() => window.shift") == 0
+    assert queue.evaluate("() => window.shift") <= 0.0001
 
 
 def test_a_phone_has_the_list_first_and_the_ways_in_behind_a_button(
