@@ -264,6 +264,17 @@ class Comparison(Record):
     results: tuple[Result, ...] = ()
     heat_scale_levels: int | None = None
 
+    @model_validator(mode="after")
+    def _results_are_of_the_sweep(self) -> Self:
+        axes = {axis.name for axis in self.sweep.axes}
+        keys = [result.key for result in self.results]
+        if len(set(keys)) != len(keys):
+            raise ValueError("has each run once")
+        for result in self.results:
+            if set(result.values) != axes or not 0 <= result.prompt_index < len(self.sweep.prompts):
+                raise ValueError(f"has only runs of its sweep, and {result.key[:40]!r} is none")
+        return self
+
     @property
     def has_quality(self) -> bool:
         """Whether quality says anything: with random weights pictures are noise."""

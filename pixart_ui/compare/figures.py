@@ -74,7 +74,7 @@ def guides(shown: Sequence[Shown], words: Words, *, budget_bytes: int | None = N
     columns = max(2, *(len(row) for row in rows))
     width = 2 * MARGIN + columns * PICTURE + (columns - 1) * GAP
     heights = [_picture_height(row) for row in rows]
-    below, line = 0.16 + 0.19 * max(len(one.lines) for one in ordered), 1.75
+    below, line = 0.16 + 0.19 * max(len(one.lines) for one in ordered), 1.7
     title = _title_lines(width, words, scheme)
     top = MARGIN + 0.27 * len(title) + 0.42
     sheet = Sheet(width, top + sum(height + below + line for height in heights) + MARGIN, scheme)
@@ -220,7 +220,7 @@ def _draw_line(
     """The memory line, each point under the middle of its picture."""
     scheme = sheet.scheme
     span = columns * PICTURE + (columns - 1) * GAP
-    axes = sheet.axes(MARGIN, top + 0.25, span, height - 0.6)
+    axes = sheet.axes(MARGIN, top + 0.25, span, height - 0.45)
     axes.set(xlim=(0, span), ylim=(0, highest * 1.08), xticks=[], yticks=[])
     axes.axhline(0, color=scheme.line, linewidth=1)
     points = [

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from pydantic import ConfigDict
 
@@ -124,6 +125,10 @@ class Sweep:
 
     def cells(self) -> tuple[Cell, ...]:
         """Every run. All prompts of one column follow each other, since they share weights; references come first."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> tuple[Cell, ...]:
         return tuple(itertools.chain.from_iterable(self._column(values) for values in self._columns()))
 
     def reference_values(self, values: Mapping[AxisName, str]) -> dict[AxisName, str]:

@@ -61,21 +61,22 @@ def headline(comparison: Comparison) -> str:
     others = [column for column in found if column.done and not column.is_reference]
     if not others:
         return _nothing_beside(found, reference)
-    return describe(comparison, min(others, key=_smallest_then_nearest))
+    return _describe(comparison, min(others, key=_smallest_then_nearest), found)
 
 
 def sentences(comparison: Comparison) -> tuple[str, ...]:
     """A sentence for each column but the references, in the order of the sweep; what did not run says why."""
-    return tuple(describe(comparison, column) for column in columns(comparison) if not column.is_reference)
+    found = columns(comparison)
+    return tuple(_describe(comparison, column, found) for column in found if not column.is_reference)
 
 
-def describe(comparison: Comparison, column: Column) -> str:
-    """What a column saves and costs beside the reference that it shares its sizes and checkpoint with."""
+def _describe(comparison: Comparison, column: Column, found: Sequence[Column]) -> str:
+    """What a column saves and costs beside the reference that it shares its size and checkpoint with."""
     if not column.results:
         return f"{column.label} is still to be run."
     if not column.done:
         return _why_not(column)
-    reference = reference_of(columns(comparison), column)
+    reference = reference_of(found, column)
     memory = _memory_clause(column, reference)
     picture = _picture_clause(comparison, column, reference, whose="its" if memory else f"{column.label}'s")
     said = "; ".join(clause for clause in (memory, picture) if clause)

@@ -11,7 +11,20 @@ HEAVY = {"torch", "diffusers", "transformers", "gradio", "matplotlib", "skimage"
 
 @pytest.mark.parametrize(
     "module",
-    ["sweep", "strategies", "prompts", "comparison", "metrics", "summary", "verdict", "advice"],
+    [
+        "sweep",
+        "strategies",
+        "prompts",
+        "comparison",
+        "metrics",
+        "summary",
+        "verdict",
+        "advice",
+        "report",
+        "changes",
+        "kept",
+        "table",
+    ],
 )
 def test_importing_brings_in_nothing_heavy(module: str) -> None:
     loaded = modules_after(f"import pixart_ui.compare.{module}")
