@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psutil
-
 from pixart_ui.catalog import Checkpoint, Component
 from pixart_ui.engine import planner, shapes
 from pixart_ui.engine.calibration import Calibration, Table
 from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Demand, Limits
 from pixart_ui.engine.shapes import ComponentShape
 from pixart_ui.events import Plan
+from pixart_ui.ram import ram
 from pixart_ui.request import Numerics, Precision, ResolvedRequest, TransformerPrecision
 
 # How many tokens a prompt has, where padding to the limit is not asked for.
@@ -60,7 +59,7 @@ def limits_of(info: Mapping[str, Any], table: Table) -> Limits:
         budget_bytes=usable_bytes(info),
         is_cpu=is_cpu(info),
         grain_bytes=1 if is_cpu(info) else GPU_GRAIN_BYTES,
-        ram_bytes=int(psutil.virtual_memory().total),
+        ram_bytes=int(info.get("ram_bytes", ram().total)),
         calibration=table.of(key) if isinstance(key, str) else Calibration(),
     )
 

@@ -29,6 +29,7 @@ from pixart_ui.engine.weights import WeightStore
 from pixart_ui.errors import PixArtError
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.ram import ram
 from pixart_ui.services import catalog
 from pixart_ui.settings import Settings
 
@@ -199,7 +200,7 @@ def _nvidia() -> tuple[str | None, list[Card]]:
 
 
 def _look_at_memory(report: Report) -> None:
-    memory = psutil.virtual_memory()
+    memory = ram()
     report.memory_bytes, report.free_memory_bytes = memory.total, memory.available
     if memory.available < MIN_FREE_MEMORY_BYTES:
         report.advice.append(

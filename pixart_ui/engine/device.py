@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from pixart_ui.errors import DeviceError
+from pixart_ui.ram import ram
 from pixart_ui.request import Precision
 
 try:
@@ -68,7 +68,7 @@ class Device:
         return int(free) + torch.cuda.memory_reserved(self.torch_device) >= self.budget_bytes + LIBRARIES_BYTES
 
     def memory(self) -> tuple[int, int]:
-        """Free and total bytes: of the GPU, or of the machine where the CPU works.
+        """Free and total bytes: of the GPU, or of RAM where the CPU works.
 
         What torch has reserved and does not use is free for this process.
         """
@@ -78,8 +78,8 @@ class Device:
             allocated = torch.cuda.memory_allocated(self.torch_device)
             free = int(free) + reserved - allocated
             return (free if self.budget_bytes is None else min(free, self.budget_bytes - allocated)), int(total)
-        memory = psutil.virtual_memory()
-        return int(memory.available), int(memory.total)
+        memory = ram()
+        return memory.available, memory.total
 
 
 def open_device(wanted: str, budget_bytes: int | None = None) -> Device:

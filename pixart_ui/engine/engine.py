@@ -53,6 +53,7 @@ from pixart_ui.events import (
     StepDone,
     SteppedDown,
 )
+from pixart_ui.ram import ram
 from pixart_ui.request import Numerics, ResolvedRequest
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Engine:
             "name": self._device.name,
             "memory_free_bytes": free,
             "memory_total_bytes": total,
+            "ram_bytes": ram().total,
             "budget_bytes": self._device.budget_bytes,
             "calibration_key": self._planning.key,
             "on_device": self._on_device_now(),

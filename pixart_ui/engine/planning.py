@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from pixart_ui.catalog import Component
@@ -18,6 +17,7 @@ from pixart_ui.engine.calibration import Calibration, Reads, Table, device_key
 from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Costs, Demand, Limits
 from pixart_ui.engine.device import Device
 from pixart_ui.events import Phase, PhaseMeasurement, Plan
+from pixart_ui.ram import ram
 
 LINK_PROBE_BYTES = 64 * 2**20
 # By how much a prediction grows that was too small.
@@ -54,7 +54,7 @@ class Planning:
             budget_bytes=self.budget_bytes(kept_bytes),
             is_cpu=not self._device.is_cuda,
             grain_bytes=GPU_GRAIN_BYTES if self._device.is_cuda else 1,
-            ram_bytes=int(psutil.virtual_memory().total),
+            ram_bytes=ram().total,
             on_device=on_device,
             calibration=self._calibration,
         )
