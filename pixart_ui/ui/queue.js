@@ -10,6 +10,8 @@
     text: kept(sessionStorage, "list-text"),
     folds: new Set(kept(sessionStorage, "list-folds").split(",").filter(Boolean)),
   };
+  // Whether all pages of the list are meant, beyond the rows that are here.
+  let isWhole = false;
   let anchor = "", skew = 0, fading = 0, searching = 0;
 
   const rows = () => [...document.querySelectorAll("#list .job")];
@@ -33,7 +35,8 @@
     filter: (data) => turn({ state: data.state, page: 1 }),
     page: (data) => { turn({ page: Number(data.page) }); byId("list").scrollIntoView({ block: "start" }); },
     queue: (data) => (data.ask ? ask(data.ask, () => act(data.verb, data.jobs)) : act(data.verb, data.jobs)),
-    selected: (data) => act(data.verb, fitting(data.for).join()),
+    selected: (data) => act(data.verb, isWhole ? `*${view.state}:${view.text}` : fitting(data.for).join()),
+    "select-whole": () => { isWhole = true; reflect(); },
     "open-selected": () => acts.open({ batch: row([...picked][0])?.dataset.batch, job: [...picked][0] }),
     edit: () => press("do-edit", [...picked][0]),
     unselect: () => { const first = row([...picked][0]); unselect(); pick(first)?.focus(); },
@@ -75,6 +78,7 @@
     const here = rows();
     const keys = new Set(here.map((element) => element.dataset.key));
     for (const key of picked) if (!keys.has(key)) picked.delete(key);
+    if (isWhole) selectPage();
     reflect();
     const isLost = place >= 0 && (document.activeElement === document.body || document.activeElement?.closest("[hidden]"));
     if (isLost) pick(here[Math.min(place, here.length - 1)])?.focus({ preventScroll: true });
@@ -90,15 +94,18 @@
     }
     const bar = document.querySelector("#queue-bar .bar"), every = document.querySelector("#queue-all .pick-all");
     if (!bar || !every) return;
-    every.checked = picked.size > 0 && rows().every((element) => picked.has(element.dataset.key));
+    every.checked = picked.size > 0 && [...document.querySelectorAll("#queue-list .job")].every((element) => picked.has(element.dataset.key));
     every.indeterminate = picked.size > 0 && !every.checked;
+    const total = Number(byId("queue-list")?.querySelector("[data-total]")?.dataset.total || 0);
     bar.hidden = picked.size === 0;
-    bar.querySelector(".num").textContent = words.selected.replace("{count}", picked.size.toLocaleString("en"));
+    bar.querySelector(".num").textContent = words.selected.replace("{count}", (isWhole ? total : picked.size).toLocaleString("en"));
+    bar.querySelector("[data-whole]").hidden = isWhole || total <= picked.size || !every.checked;
     for (const verb of bar.querySelectorAll("[data-for]")) {
       const count = fitting(verb.dataset.for).length;
-      verb.hidden = verb.dataset.one === undefined ? count === 0 : count !== 1 || picked.size !== 1;
+      verb.hidden = verb.dataset.one === undefined ? count === 0 : count !== 1 || picked.size !== 1 || isWhole;
     }
-    bar.querySelector("[data-zip]").href = "/archive.zip?jobs=" + fitting("done").join();
+    const wanted = isWhole ? { state: view.state, text: view.text } : { jobs: fitting("done").join() };
+    bar.querySelector("[data-zip]").href = "/archive.zip?" + new URLSearchParams(wanted);
   }
 
   function fitting(states) {
@@ -107,18 +114,25 @@
   }
 
   function select(keys, isOn) {
+    isWhole = false;
     for (const key of keys) picked[isOn ? "add" : "delete"](key);
     reflect();
   }
 
   function unselect() {
+    isWhole = false;
     picked.clear();
     reflect();
   }
 
   function selectAll(isOn) {
     unselect();
-    if (isOn) select([...document.querySelectorAll("#queue-list .job")].map((element) => element.dataset.key), true);
+    if (isOn) selectPage();
+    reflect();
+  }
+
+  function selectPage() {
+    for (const element of document.querySelectorAll("#queue-list .job")) picked.add(element.dataset.key);
   }
 
   function range(from, to) {

@@ -53,7 +53,8 @@ def bar() -> str:
     )
     download = f'<a class="verb" data-zip data-for="done" href="" download>{words.DOWNLOAD_ZIP}</a>'
     unselect = button(words.CLEAR_SELECTION, "unselect", css="verb apart")
+    whole = f'<button type="button" class="verb whole" data-act="select-whole" data-whole>{words.SELECT_WHOLE}</button>'
     return (
         f'<div class="bar" role="toolbar" aria-label="{words.SELECTION}" hidden><span class="num"></span>'
-        f"{acts}{download}{unselect}</div>"
+        f"{whole}{acts}{download}{unselect}</div>"
     )

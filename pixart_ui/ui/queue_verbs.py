@@ -1,7 +1,8 @@
 """What the buttons of the queue's list do: one verb with the jobs that it is for, as `cancel:12,13`.
 
-Each verb is one call of the journal, which refuses what cannot be done with a sentence. What comes back is a note for
-the person who pressed; everybody sees the change itself within a second.
+`cancel:*open:red house` is for all jobs that the list shows with that filter, on every page of it, as far as the verb
+makes sense for them. Each verb is one call of the journal, which refuses what cannot be done with a sentence. What
+comes back is a note for the person who pressed; everybody sees the change itself within a second.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pixart_ui.jobs.job import JobState, Move
 from pixart_ui.services import LOCAL_OWNER, Services
 from pixart_ui.ui import fragments, words
 from pixart_ui.ui.edge import guarded, ids_in
+from pixart_ui.ui.look import queue_look
 
 Verb = Callable[[Services, Sequence[int]], str]
 
@@ -21,12 +23,23 @@ def act(services: Services, target: object) -> str:
     """Do what the page asks for; a note or an error as HTML."""
 
     def work() -> str:
-        name, _, ids = str(target).partition(":")
+        name, _, jobs = str(target).partition(":")
         if name not in VERBS:
             raise InputError(words.UNKNOWN_VERB)
-        return VERBS[name](services, ids_in(ids))
+        return VERBS[name](services, _listed(services, name, jobs[1:]) if jobs.startswith("*") else ids_in(jobs))
 
     return guarded(work, lambda error: fragments.toast(error.message, is_problem=True))
+
+
+def _listed(services: Services, verb: str, narrowed: str) -> list[int]:
+    """The jobs of all pages, without those that the verb is not for. Raises InputError where none is left."""
+    state, _, text = narrowed.partition(":")
+    look = queue_look({"state": state, "text": text})
+    states = set(look.shows.states) & set(STATES.get(verb, JobState))
+    ids = [job.id for job in services.journal.page(states=states, text=look.search).jobs]
+    if not ids:
+        raise InputError(words.NONE_OF_THESE)
+    return ids
 
 
 def _pause(services: Services, _: Sequence[int]) -> str:
@@ -101,4 +114,10 @@ VERBS: Mapping[str, Verb] = {
     "duplicate": _duplicate,
     "clear": _clear,
     **{str(where): _move(where) for where in Move},
+}
+# What a verb is for, where it is not for every job.
+STATES: Mapping[str, Sequence[JobState]] = {
+    "cancel": (JobState.QUEUED, JobState.RUNNING),
+    "retry": (JobState.FAILED, JobState.CANCELLED),
+    **dict.fromkeys(map(str, Move), (JobState.QUEUED,)),
 }

@@ -336,6 +336,8 @@ STILL_STOPPING = "One is still stopping: try it again in a moment."
 JOB_RETRIED, JOBS_RETRIED = "1 job is tried again.", "{count} jobs are tried again."
 JOB_DUPLICATED, JOBS_DUPLICATED = "1 copy stands at the end.", "{count} copies stand at the end."
 JOB_CLEARED, JOBS_CLEARED = "1 job is off the list.", "{count} jobs are off the list."
+SELECT_WHOLE = "All pages"
+NONE_OF_THESE = "None of these jobs is in a state for that: choose others."
 UNKNOWN_VERB = "This page is older than the app: reload it."
 
 # The form while a job of the queue is changed

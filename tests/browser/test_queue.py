@@ -350,6 +350,13 @@ def test_hundreds_of_jobs_come_in_pages_and_can_be_searched(queue: Page, service
     expect(queue.locator("#queue-list")).to_contain_text(words.NOTHING_FOUND.format(text="nowhere"))
     search.fill("")
     expect_order(queue, ids[:PAGE_SIZE])
+    queue.get_by_label(words.SELECT_ALL).check()
+    expect(queue.get_by_role("toolbar")).to_contain_text(f"{PAGE_SIZE} selected")
+    press(queue, words.SELECT_WHOLE)
+    expect(queue.get_by_role("toolbar")).to_contain_text(f"{len(ids)} selected")
+    press(queue, words.CANCEL)
+    expect(queue.locator("#toast")).to_contain_text(words.JOBS_CANCELLED.format(count=len(ids)))
+    expect(queue.locator("#queue-list .job")).to_have_count(0)
 
 
 def test_what_is_listed_can_be_taken_away_and_brought_back(queue: Page, services: Services, tmp_path: Path) -> None:
@@ -406,18 +413,34 @@ def test_single_says_that_it_is_paused_adds_to_the_end_and_can_go_on(
     expect(other.locator("#paused")).to_contain_text("somebody paused it", timeout=SOON)
 
 
-def test_clearing_asks_once(queue: Page, services: Services) -> None:
+def test_cancelling_everything_can_be_taken_back(queue: Page, services: Services) -> None:
     ids = add(services, "one", "two")
-    services.journal.cancel([ids[0]])
-    failed = services.journal.claim("another", lease_seconds=60, limit=1)
-    assert failed == (), "it is paused"
-    queue.locator("#queue-filter [data-state=cancelled]").click()
-    expect_order(queue, [ids[0]])
-    queue.locator("#queue-filter [data-state=open]").click()
+    expect_order(queue, ids)
     queue.get_by_role("button", name=words.CANCEL_ALL).click()
     expect(queue.locator("#queue-list .job")).to_have_count(0)
     queue.locator("#toast").get_by_role("button", name=words.UNDO).click()
-    expect_order(queue, [ids[1]])
+    expect_order(queue, ids)
+
+
+def test_what_is_done_is_folded_below_and_clearing_asks_once(queue: Page, services: Services) -> None:
+    (job_id,) = add(services, "a red star")
+    services.journal.resume()
+    fold = queue.locator("details.fold[data-fold=done]")
+    expect(fold.locator("summary")).to_contain_text("1", timeout=60_000)
+    expect(row(queue, job_id)).to_have_count(0)
+    fold.locator("summary").click()
+    expect(row(queue, job_id).locator(".state")).to_contain_text("Done in")
+    expect(row(queue, job_id).locator(".thumb img")).to_be_visible()
+    clear = queue.get_by_role("button", name=words.CLEAR)
+    dialog = queue.get_by_role("dialog")
+    clear.click()
+    expect(dialog).to_contain_text("pictures stay on the disk")
+    dialog.get_by_role("button", name=words.SCRIPT_WORDS["no"]).click()
+    expect(row(queue, job_id)).to_have_count(1)
+    clear.click()
+    dialog.get_by_role("button", name=words.SCRIPT_WORDS["yes"]).click()
+    expect(row(queue, job_id)).to_have_count(0)
+    assert list(services.settings.images_dir.glob(f"*-{job_id:06d}-*.png"))
 
 
 def test_nothing_jumps_while_a_picture_is_made(queue: Page, services: Services) -> None:
