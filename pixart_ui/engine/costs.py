@@ -34,8 +34,8 @@ RING_BYTES = 512 * MIB
 # Memory that other programs need, so that files of this size less than all RAM are still cached.
 RAM_RESERVE_BYTES = 2 * GIB
 
-# Steps in which torch reserves memory of a GPU.
-GPU_GRAIN_BYTES = 20 * MIB
+# Steps in which torch reserves memory of a GPU, and the part of it that lies in gaps where components come and go.
+GPU_GRAIN_BYTES, GAPS = 20 * MIB, 0.01
 # Scratch memory of the matrix library, which it keeps (32 MiB on Hopper).
 WORKSPACE_BYTES = 32 * MIB
 # The widest moment of a block is inside its feed-forward. Reserved for two samples of 4096 tokens × 1152: 341 MiB, of
@@ -140,9 +140,11 @@ class Limits:
     calibration: Calibration = field(default_factory=Calibration)
 
     def reserved(self, nbytes: int) -> int:
-        """What torch reserves for so many bytes: whole steps, and one that earlier phases may have left in use."""
-        steps = -(-nbytes // self.grain_bytes)
-        return (steps + (1 if self.grain_bytes > 1 else 0)) * self.grain_bytes
+        """What torch reserves for so many bytes on a GPU: whole steps, with gaps between what came and went."""
+        if self.grain_bytes == 1:
+            return nbytes
+        steps = -(-round(nbytes * (1 + GAPS)) // self.grain_bytes)
+        return (steps + 1) * self.grain_bytes
 
     @property
     def link_rate(self) -> float:

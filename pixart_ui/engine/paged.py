@@ -90,6 +90,7 @@ class Paged:
             layer_name, _, kind = name.rpartition(".")
             layer = self.module.get_submodule(layer_name)
             if isinstance(layer, torch.nn.Linear) and type(layer) is not torch.nn.Linear:  # one of bitsandbytes'
+                vars(layer).clear()  # it and its weight name each other: neither would leave before a collection
                 _replace(self.module, layer_name, torch.nn.Linear(shape[1], shape[0], bias=False, device="meta"))
             else:
                 layer._parameters[kind] = torch.nn.Parameter(torch.empty(shape, device="meta"), requires_grad=False)
