@@ -10,6 +10,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from pixart_ui.jobs.job import JobState
+from pixart_ui.request import GenerationRequest
+from pixart_ui.services import Services
+from pixart_ui.ui import words
 from tests.browser.parts import CHROMIUM_FLAGS, Server, Visitor, make, serving, shown_job
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -21,6 +24,7 @@ OTHERS = (
     "an orange sun above a purple mountain, pixel art",
     "a yellow moon above a purple house at night",
 )
+LINES = "a {red|blue} circle above a green square __tiny-time__\na yellow moon above a purple house"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -46,6 +50,40 @@ def take_all(browser: Browser, server: Server, out: Path) -> None:
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
             with_page(browser, server, size, scheme, out / f"single-{scheme}-{name}.png", prompt=PROMPT)
+    add_jobs(server)
+    for size, name in ((DESK, "1280"), (PHONE, "390")):
+        for scheme in ("light", "dark"):
+            with_queue(browser, server, size, scheme, out / f"queue-{scheme}-{name}.png")
+
+
+def add_jobs(server: Server) -> None:
+    """A queue that takes a few minutes, of two groups."""
+    services = Services.open(server.settings)
+    settings = ({"precision": "fp16", "steps": 60}, {"precision": "int8", "steps": 40})
+    prompts = [(prompt, changes) for changes in settings for prompt in (*OTHERS, PROMPT)]
+    services.enqueue(
+        [
+            GenerationRequest.parse({"prompt": prompt, "seed": number, **changes})
+            for number, (prompt, changes) in enumerate(prompts, start=1)
+        ]
+    )
+    services.journal.close()
+
+
+def with_queue(browser: Browser, server: Server, size: dict[str, int], scheme: str, target: Path) -> None:
+    """The list in the middle of a picture, beside lines that are about to be added."""
+    page = open_page(browser, server, size, scheme)
+    page.get_by_role("tab", name=words.QUEUE).click()
+    if size == DESK:
+        page.locator("#way label").filter(has_text=words.WAYS["lines"]).click()
+        page.get_by_label(words.LINES).fill(LINES)
+        page.locator("#draft .sum").wait_for()
+        page.get_by_label(words.LINES).blur()
+    page.locator("#queue-list img.preview").wait_for(timeout=60_000)
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)
+    page.screenshot(path=target, animations="disabled")
+    page.context.close()
 
 
 def with_page(
