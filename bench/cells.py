@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.job import EXACT, OURS, OURS_LEAKS, OURS_T5, STOCK_T5
+from bench.job import COMPILED, EXACT, OURS, OURS_LEAKS, OURS_T5, STOCK_T5
 
 BUDGETS = ("1GiB", "1.5GiB", "2GiB", "3GiB", "4GiB", "6GiB", "8GiB", "12GiB", "24GiB")
 QUEUES = (1, 4, 32)
@@ -54,7 +54,8 @@ FIGURES = (
     ours("8GiB"),
     ours("24GiB"),
     ours("24GiB", kind=EXACT),
-    ours("0.6GiB", kind=EXACT),
+    ours("24GiB", kind=COMPILED),
+    ours("0.7GiB", kind=EXACT),
     Cell("resident"),
     Cell("staged"),
     Cell("group-leaf-tiling", cap="2GiB"),
@@ -69,7 +70,7 @@ FIGURES = (
     ours("8GiB", 1, num_groups=1),
     ours("8GiB", 32, num_groups=1),
     Cell("ours@4GiB", cap="4GiB", ram=LAPTOP_RAM),
-    *(ours(budget) for budget in ("0.6GiB", "0.8GiB", "1.5GiB", "4GiB")),
+    *(ours(budget) for budget in ("0.7GiB", "0.8GiB", "1.5GiB", "4GiB")),
     Cell("staged-max-memory", cap="8GiB"),
     Cell("staged-nf4"),
     Cell("staged-int8"),

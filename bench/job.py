@@ -14,10 +14,11 @@ NEGATIVE_PROMPT = ""
 _PICTURES: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours-exact": {"numerics": Numerics.EXACT},
+    "ours-compiled": {"compile_blocks": True},
     "ours-int8": {"precision": Precision.INT8},
     "ours-nf4": {"precision": Precision.NF4},
 }
-OURS, EXACT = "ours", "ours-exact"
+OURS, EXACT, COMPILED = "ours", "ours-exact", "ours-compiled"
 # Measurements of ours that make no pictures to be compared, or many of many kinds.
 OURS_T5, OURS_LEAKS = "ours-t5", "ours-leaks"
 STOCK_T5 = "stock-t5"

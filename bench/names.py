@@ -9,6 +9,7 @@ from pixart_ui.compare.strategies import DIFFUSERS_DESCRIPTIONS
 OURS: Mapping[str, str] = {
     "ours@2GiB": "PixArt UI with that budget, or another one",
     "ours-exact@2GiB": "the same in exact numerics: latents equal stock diffusers bit for bit",
+    "ours-compiled@24GiB": "the same with the transformer's blocks compiled",
     "ours-int8@8GB": "the same with T5 in int8",
     "ours-nf4@7GB": "the same with T5 in nf4",
     "ours-t5": "T5 alone: streamed in little memory, and whole from the store",
