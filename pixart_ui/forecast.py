@@ -8,17 +8,15 @@ will add. Times are seconds from the moment that it is made.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from heapq import heapreplace
 from itertools import chain
 from typing import NamedTuple
 
 from pixart_ui.events import Phase
-from pixart_ui.jobs.open_work import OpenWork, RunningJob, WaitingRow
-from pixart_ui.jobs.turns import group_limit
+from pixart_ui.jobs.grouping import Group, Groups
+from pixart_ui.jobs.open_work import OpenWork, RunningJob
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,6 @@ class GroupSeconds(NamedTuple):
     denoise: float
     decode: float
     load: float
-
-
-@dataclass(frozen=True)
-class Groups:
-    """What waits, in the groups and the order in which workers will claim it."""
-
-    groups: tuple[tuple[WaitingRow, ...], ...] = ()
-
-    @cached_property
-    def number_of(self) -> Mapping[int, int]:
-        """In which group each job is."""
-        return {row[0]: number for number, group in enumerate(self.groups) for row in group}
-
-    def seconds(self, kinds: Mapping[str, PictureSeconds]) -> list[GroupSeconds]:
-        """What each takes on a device where pictures take that, by their cost keys."""
-        plain = {
-            key: (kind.encode, kind.denoise, kind.decode, kind.encode_pass, kind.load) for key, kind in kinds.items()
-        }
-        known: dict[tuple[str, ...], GroupSeconds] = {}
-        found = []
-        for group in self.groups:  # there are a thousand, most of them alike
-            made_of = (group[0][2], *[row[3] for row in group])
-            if made_of not in known:
-                known[made_of] = _group_seconds(group, plain)
-            found.append(known[made_of])
-        return found
 
 
 @dataclass(frozen=True)
@@ -146,13 +118,6 @@ class Timeline:
                 return JobForecast(begin, end)
             begin = at = end
         return None
-
-
-def form_groups(by_owner: Sequence[Sequence[WaitingRow]], group_size: int) -> Groups:
-    """What workers that claim so many jobs at once will take, group by group; see `jobs/turns.py`."""
-    if len(by_owner) == 1:
-        return Groups(tuple(_claims_of_one(by_owner[0], group_size)))
-    return Groups(tuple(_claims([_Owner(rows) for rows in by_owner if rows], group_size)))
 
 
 def forecast(work: OpenWork, groups: Groups, workers: Sequence[WorkerPace]) -> Forecast:
@@ -254,7 +219,20 @@ def _encode_seconds(kinds: Sequence[PictureSeconds]) -> float:
     return max(kind.encode_pass for kind in kinds) + sum(kind.encode for kind in kinds)
 
 
-def _group_seconds(group: Sequence[WaitingRow], plain: Mapping[str, _Plain]) -> GroupSeconds:
+def group_seconds(groups: Groups, kinds: Mapping[str, PictureSeconds]) -> list[GroupSeconds]:
+    """What each takes on a device where pictures take that, by their cost keys."""
+    plain = {key: (kind.encode, kind.denoise, kind.decode, kind.encode_pass, kind.load) for key, kind in kinds.items()}
+    known: dict[tuple[str, ...], GroupSeconds] = {}
+    found = []
+    for group in groups.groups:  # there are a thousand, most of them alike
+        made_of = (group[0][2], *[row[3] for row in group])
+        if made_of not in known:
+            known[made_of] = _group_seconds(group, plain)
+        found.append(known[made_of])
+    return found
+
+
+def _group_seconds(group: Group, plain: Mapping[str, _Plain]) -> GroupSeconds:
     encode = denoise = decode = encode_pass = load = 0.0
     for _, _, _, kind in group:
         own, drawing, decoding, one_pass, loading = plain[kind]
@@ -264,83 +242,3 @@ def _group_seconds(group: Sequence[WaitingRow], plain: Mapping[str, _Plain]) -> 
         encode_pass = max(encode_pass, one_pass)
         load = max(load, loading)
     return GroupSeconds(group[0][2], encode_pass + encode, denoise, decode, load)
-
-
-class _Owner:
-    """What one owner has waiting: all in their order, and in it those that can share weights."""
-
-    def __init__(self, rows: Sequence[WaitingRow]) -> None:
-        self._rows = deque(rows)
-        self._taken: set[int] = set()
-        self._fitting: dict[tuple[str, int], deque[WaitingRow]] = {}
-        for row in rows:
-            fitting = self._fitting.get((row[2], row[1]))
-            if fitting is None:
-                fitting = self._fitting[row[2], row[1]] = deque()
-            fitting.append(row)
-
-    def first(self) -> WaitingRow | None:
-        rows, taken = self._rows, self._taken
-        while rows and rows[0][0] in taken:
-            taken.remove(rows.popleft()[0])
-        return rows[0] if rows else None
-
-    def has_fitting(self, key: str, strikes: int) -> bool:
-        return bool(self._fitting.get((key, strikes)))
-
-    def take_fitting(self, key: str, strikes: int) -> WaitingRow | None:
-        """The first that needs these weights and over which as many workers died."""
-        fitting = self._fitting.get((key, strikes))
-        if not fitting:
-            return None
-        row = fitting.popleft()
-        self._taken.add(row[0])
-        return row
-
-
-def _claims_of_one(rows: Sequence[WaitingRow], group_size: int) -> Iterator[tuple[WaitingRow, ...]]:
-    """With nobody to take turns with: what fits together is cut in pieces, each of which comes when its first would."""
-    lines: dict[tuple[str, int], list[int]] = {}
-    for index, (_, strikes, key, _) in enumerate(rows):
-        line = lines.get((key, strikes))
-        if line is None:
-            line = lines[key, strikes] = []
-        line.append(index)
-    pieces = []
-    for (_, strikes), line in lines.items():
-        limit = group_limit(group_size, strikes, is_for_all=True)
-        pieces += [line[start : start + limit] for start in range(0, len(line), limit)]
-    for piece in sorted(pieces):
-        yield tuple([rows[index] for index in piece])
-
-
-def _claims(owners: list[_Owner], group_size: int) -> Iterator[tuple[WaitingRow, ...]]:
-    """`owners` in their turn: whoever is served goes to the end, the one served last behind all."""
-    while owners := [owner for owner in owners if owner.first() is not None]:
-        first = owners[0].first()
-        assert first is not None
-        _, strikes, key, _ = first
-        is_for_all = all(owner.has_fitting(key, strikes) for owner in owners)
-        limit = group_limit(group_size, strikes, is_for_all=is_for_all)
-        group, served = _one_claim(owners, key, strikes, limit)
-        yield tuple(group)
-        owners = [*(owner for owner in owners if owner not in served), *served]
-
-
-def _one_claim(owners: Sequence[_Owner], key: str, strikes: int, limit: int) -> tuple[list[WaitingRow], list[_Owner]]:
-    """A job of each owner in turn until the group is full; and who was served, the last one last."""
-    group: list[WaitingRow] = []
-    served: dict[_Owner, None] = {}
-    asked: Sequence[_Owner] = owners
-    while asked:
-        having: list[_Owner] = []
-        for owner in asked:
-            if len(group) == limit:
-                return group, list(served)
-            if (row := owner.take_fitting(key, strikes)) is not None:
-                group.append(row)
-                having.append(owner)
-                served.pop(owner, None)
-                served[owner] = None
-        asked = having
-    return group, list(served)

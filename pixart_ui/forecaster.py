@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pixart_ui.catalog import Catalog
-from pixart_ui.forecast import Forecast, Groups, GroupSeconds, PictureSeconds, WorkerPace, forecast, form_groups
+from pixart_ui.forecast import Forecast, GroupSeconds, PictureSeconds, WorkerPace, forecast, group_seconds
+from pixart_ui.jobs.grouping import Groups, form_groups
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.open_work import OpenWork, RunningJob, Waiting
@@ -96,7 +97,7 @@ class Forecaster:
     ) -> Sequence[GroupSeconds]:
         known = self._seconds.get(worker.device)
         if known is None or known[0] is not groups or known[1] is not kinds:
-            known = self._seconds[worker.device] = groups, kinds, groups.seconds(kinds)
+            known = self._seconds[worker.device] = groups, kinds, group_seconds(groups, kinds)
         return known[2]
 
     def _elapsed(self, worker: WorkerStatus, running: Sequence[RunningJob], at: float) -> float:

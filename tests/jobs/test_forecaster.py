@@ -9,8 +9,8 @@ import pytest
 
 from pixart_ui import forecaster as module
 from pixart_ui.events import Phase
-from pixart_ui.forecast import form_groups
 from pixart_ui.forecaster import Forecaster
+from pixart_ui.jobs.grouping import form_groups
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.services import catalog

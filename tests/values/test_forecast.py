@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from pixart_ui.events import Phase
-from pixart_ui.forecast import Forecast, JobForecast, PictureSeconds, WorkerPace, forecast, form_groups
+from pixart_ui.forecast import Forecast, JobForecast, PictureSeconds, WorkerPace, forecast, group_seconds
+from pixart_ui.jobs.grouping import form_groups
 from pixart_ui.jobs.open_work import OpenWork, RunningJob, Waiting, WaitingRow
 
 # Two steps of 10 s, 3 s of decoding and 1 s of its own encoding; 5 s for T5 to pass, 100 s to load what is not there.
@@ -43,7 +44,7 @@ def predict(
     pause_reason: str | None = None,
 ) -> Forecast:
     groups = form_groups(waiting, group_size)
-    paces = [WorkerPace(name, KINDS, groups.seconds(KINDS), loaded, elapsed) for name in workers]
+    paces = [WorkerPace(name, KINDS, group_seconds(groups, KINDS), loaded, elapsed) for name in workers]
     work = OpenWork(1, pause_reason, tuple(jobs), Waiting(1, 1, tuple(map(tuple, waiting))))
     return forecast(work, groups, paces)
 
@@ -182,4 +183,4 @@ def test_what_was_never_measured_is_said_to_be_an_estimate(is_estimate: bool) ->
     groups = form_groups([[row(1)]], 8)
     kinds = {"small": PictureSeconds(step=1, is_estimate=is_estimate)}
     work = OpenWork(1, None, (), Waiting(1, 1, ((row(1),),)))
-    assert forecast(work, groups, [WorkerPace("one", kinds, groups.seconds(kinds))]).is_estimate is is_estimate
+    assert forecast(work, groups, [WorkerPace("one", kinds, group_seconds(groups, kinds))]).is_estimate is is_estimate
