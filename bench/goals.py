@@ -81,7 +81,7 @@ class _Rows:
 
 
 def _smallest(rows: _Rows) -> Iterator[Figure]:
-    ours, staged = rows.get(f"{EXACT}@0.6GiB"), rows.get("staged")
+    ours, staged = rows.get(f"{EXACT}@0.7GiB"), rows.get("staged")
     if ours is not None:
         same = DASH if staged is None else table.equality(ours, staged)
         yield Figure(
