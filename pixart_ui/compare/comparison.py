@@ -157,7 +157,7 @@ class Result(Record):
     """One run, whatever came of it. `reason` is a sentence where there is no picture, or no quality.
 
     `pixels_sha256` is of the picture's pixels, since its file also holds times. `was_warm` says whether the weights'
-    files were in the page cache. `needs_bytes` is the limit that a run out of memory ran into.
+    files were in the page cache. `notes` are sentences of the engine, such as that it went on with a smaller plan.
     """
 
     key: str
@@ -177,7 +177,6 @@ class Result(Record):
     peak_rss_bytes: Bytes | None = None
     predicted_peak_bytes: Bytes | None = None
     predicted_seconds: Seconds | None = None
-    needs_bytes: Bytes | None = None
     timeline: Timeline | None = None
     baseline: Baseline | None = None
     was_warm: bool | None = None

@@ -7,7 +7,7 @@ script that the font lacks is shown with the sign for that, so that no name of a
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -94,14 +94,21 @@ class Sheet:
         return width
 
     def wrapped(self, text: str, width: float, **style: Any) -> list[str]:
-        """The lines of a text that has so many inches; a word that is longer stands alone."""
+        """The lines of a text that has so many inches; a word that is longer is broken."""
         lines: list[str] = []
-        for word in text.split():
+        for word in self._words(text, width, style):
             if lines and self.width_of(f"{lines[-1]} {word}", **style) <= width:
                 lines[-1] += f" {word}"
             else:
                 lines.append(word)
         return lines
+
+    def _words(self, text: str, width: float, style: dict[str, Any]) -> Iterator[str]:
+        for word in text.split():
+            letters = len(word)
+            if (too_wide := self.width_of(word, **style) / width) > 1:
+                letters = max(1, int(letters / too_wide) - 1)
+            yield from (word[start : start + letters] for start in range(0, len(word), letters))
 
     def png(self) -> bytes:
         buffer = io.BytesIO()

@@ -22,7 +22,7 @@ from pixart_ui.compare.figure_style import DPI, LIGHT, Scheme, Sheet, label, mem
 
 MARGIN = 0.35
 MAX_COLUMNS = 5
-PICTURE, GAP = 2.3, 0.2
+PICTURE, GAP, LINE = 2.3, 0.2, 1.7
 TITLE_SIZE, NOTE_SIZE = 13, 9
 PILL, PILL_INK = "#0b1020", "#ffffff"
 DASHES = (0, (4, 3))
@@ -74,17 +74,19 @@ def guides(shown: Sequence[Shown], words: Words, *, budget_bytes: int | None = N
     columns = max(2, *(len(row) for row in rows))
     width = 2 * MARGIN + columns * PICTURE + (columns - 1) * GAP
     heights = [_picture_height(row) for row in rows]
-    below, line = 0.16 + 0.19 * max(len(one.lines) for one in ordered), 1.7
+    below = [0.16 + 0.19 * max(len(one.lines) for one in row) for row in rows]
+    lines = [LINE if any(_has_point(one) for one in row) else 0.1 for row in rows]
     title = _title_lines(width, words, scheme)
     top = MARGIN + 0.27 * len(title) + 0.42
-    sheet = Sheet(width, top + sum(height + below + line for height in heights) + MARGIN, scheme)
+    sheet = Sheet(width, top + sum(heights) + sum(lines) + sum(below) + MARGIN, scheme)
     _write_title(sheet, title, f"{words.note} · the line: {words.memory}")
     highest = max([one.memory_bytes or 0 for one in ordered] + [budget_bytes or 0])
-    for row, height in zip(rows, heights, strict=True):
+    for row, height, under, line in zip(rows, heights, below, lines, strict=True):
         for place, one in enumerate(row):
             _draw_picture(sheet, MARGIN + place * (PICTURE + GAP), top, height, one)
-        _draw_line(sheet, top + height + below, line, row, columns, max(1, highest), budget_bytes)
-        top += height + below + line
+        if any(_has_point(one) for one in row):
+            _draw_line(sheet, top + height + under, line, row, columns, max(1, highest), budget_bytes)
+        top += height + under + line
     return sheet.png()
 
 
@@ -186,24 +188,21 @@ def _fit(axes: Any, picture: Image.Image, height: float) -> None:
 
 
 def _draw_pill(sheet: Sheet, axes: Any, height: float, one: Shown) -> None:
-    """Name and memory on the picture."""
+    """Name and memory on the picture: beside each other, or below where that is too wide."""
     memory = show_bytes(one.memory_bytes) if one.memory_bytes is not None else ""
     name_width = sheet.width_of(one.name, size=10, is_bold=True)
-    width = name_width + (sheet.width_of(memory, size=10) + 0.13 if memory else 0)
+    memory_width = sheet.width_of(memory, size=10) if memory else 0.0
+    width = name_width + memory_width + (0.13 if memory else 0)
+    is_low = width > PICTURE - 0.4
+    tall, wide = (0.47, max(name_width, memory_width)) if is_low else (0.29, width)
+    top = height - 0.08 - tall
+    corners = "round,pad=0,rounding_size=0.07"
     axes.add_patch(
-        FancyBboxPatch(
-            (0.08, height - 0.37),
-            width + 0.2,
-            0.29,
-            boxstyle="round,pad=0,rounding_size=0.07",
-            facecolor=PILL,
-            alpha=0.74,
-            linewidth=0,
-            zorder=2,
-        )
+        FancyBboxPatch((0.08, top), wide + 0.2, tall, boxstyle=corners, fc=PILL, alpha=0.74, linewidth=0, zorder=2)
     )
-    label(axes, 0.18, height - 0.225, one.name, PILL_INK, ha="left", size=10, is_bold=True)
-    label(axes, 0.31 + name_width, height - 0.225, memory, PILL_INK, ha="left", size=10)
+    label(axes, 0.18, top + 0.145, one.name, PILL_INK, ha="left", size=10, is_bold=True)
+    place = (0.18, top + 0.325) if is_low else (0.31 + name_width, top + 0.145)
+    label(axes, *place, memory, PILL_INK, ha="left", size=10)
 
 
 def _draw_problem(sheet: Sheet, axes: Any, height: float, one: Shown) -> None:
@@ -226,11 +225,9 @@ def _draw_line(
     points = [
         (place * (PICTURE + GAP) + PICTURE / 2, one.memory_bytes)
         for place, one in enumerate(row)
-        if one.memory_bytes is not None and one.picture is not None
+        if one.memory_bytes is not None and _has_point(one)
     ]
     _budget_line(axes, budget_bytes, scheme)
-    if not points:
-        return
     xs, ys = [x for x, _ in points], [y for _, y in points]
     axes.fill_between(xs, ys, color=scheme.accent, alpha=0.12, linewidth=0)
     axes.plot(xs, ys, color=scheme.accent, linewidth=2, solid_joinstyle="round")
@@ -240,6 +237,10 @@ def _draw_line(
         label(axes, x, y, show_bytes(y), scheme.ink, size=10, is_bold=True, **above)
         if y != ys[0]:
             label(axes, x, y, _signed(y / ys[0] - 1), scheme.quiet, size=9, va="top", offset=(0, -9))
+
+
+def _has_point(one: Shown) -> bool:
+    return one.memory_bytes is not None and one.picture is not None
 
 
 def _signed(share: float) -> str:

@@ -29,8 +29,8 @@ SSIM = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 SSIM_WINDOW = 11
 # What a heat map can show at its brightest, in levels of 255; all maps of a comparison have the same.
 HEAT_SCALES = (8, 16, 32, 64, 128, 255)
-# So few of the pixels may be past the brightest colour.
-HEAT_SHARE = 0.995
+# So many of the pixels are within the scale.
+HEAT_SHARE = 0.99
 HEAT_COLOURS = "inferno"
 
 
@@ -138,9 +138,15 @@ def difference(reference: Image.Image, picture: Image.Image) -> Levels:
 
 
 def heat_scale(differences: Iterable[Levels]) -> int:
-    """The brightest level that maps of these share: the smallest step that nearly all pixels stay below."""
-    highest = max((float(np.quantile(levels, HEAT_SHARE)) for levels in differences), default=0.0)
-    return next((step for step in HEAT_SCALES if highest <= step), TOP_LEVEL)
+    """The brightest level that maps of these share: the smallest step that nearly all pixels of all stay below.
+
+    What is past it is as bright as the map gets, so that small differences beside large ones can be seen.
+    """
+    counts = np.zeros(TOP_LEVEL + 1, dtype=np.int64)
+    for levels in differences:
+        counts += np.bincount(np.ceil(levels).astype(int).ravel(), minlength=TOP_LEVEL + 1)
+    highest = int(np.searchsorted(np.cumsum(counts), HEAT_SHARE * counts.sum()))
+    return next(step for step in HEAT_SCALES if highest <= step)
 
 
 def heat_map(levels: Levels, scale: int) -> Image.Image:

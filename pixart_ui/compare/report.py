@@ -76,7 +76,7 @@ def write_aside(path: Path, content: bytes) -> None:
 def _copy_pictures(comparison: Comparison, source: Path, folder: Path) -> None:
     for result in comparison.results:
         for name in (result.image, result.heat_map):
-            if name is None or not (source / name).is_file() or (folder / name).exists():
+            if name is None or not (source / name).is_file() or (source / name).resolve() == (folder / name).resolve():
                 continue
             aside = folder / f"{name}.{os.getpid()}.part"
             shutil.copyfile(source / name, aside)

@@ -36,6 +36,8 @@ FONT = HERE.parent.parent / "assets" / "fonts" / "inter-latin-wght-normal.woff2"
 # All pictures and maps together, as they are on disk; above it, smaller copies go in.
 MAX_EMBEDDED_BYTES = 24 * 2**20
 REDUCED_QUALITY = 82
+# Of many prompts the first few are shown, the others when they are asked for.
+MANY_PROMPTS, NUM_SHOWN = 6, 4
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def _page(comparison: Comparison, folder: Path, figure: bytes) -> dict[str, Any]
         "advice": report_words.advice(comparison),
         "links": _links(comparison),
         "rows": tuple(_rows(comparison, folder, is_reduced=is_reduced)),
+        "num_shown": NUM_SHOWN if len(comparison.sweep.prompts) > MANY_PROMPTS else MANY_PROMPTS,
         "has_maps": comparison.heat_scale_levels is not None,
         "heat_scale": comparison.heat_scale_levels,
         "heat_stops": ", ".join(metrics.heat_stops()),
@@ -127,7 +130,8 @@ def _rows(comparison: Comparison, folder: Path, *, is_reduced: bool) -> Iterator
         results = [result for result in comparison.results if result.prompt_index == index]
         cells = sorted((result for result in results if result.role is Role.CELL), key=_place)
         noises = [result for result in results if result.role is not Role.CELL]
-        yield Row(prompt, tuple(map(make, cells)), tuple(map(make, noises)))
+        title = prompt if len(comparison.sweep.prompts) == 1 else f"{index + 1} · {prompt}"
+        yield Row(title, tuple(map(make, cells)), tuple(map(make, noises)))
 
 
 def _place(result: Result) -> tuple[bool, int]:

@@ -26,14 +26,19 @@ MAX_POINTS = 400
 class Head:
     text: str
     about: str = ""
+    is_text: bool = False
 
 
 @dataclass(frozen=True)
 class Td:
-    """`worth` is what a column is sorted by; the empty one comes last. `share` draws a bar of that part."""
+    """`worth` is what a column is sorted by; the empty one comes last. `below` is a second, quiet line.
+
+    `share` draws a bar of that part.
+    """
 
     text: str
     worth: str
+    below: str = ""
     share: float | None = None
     is_text: bool = False
     is_problem: bool = False
@@ -78,12 +83,18 @@ class DrawnTimeline:
     runs: tuple[DrawnRun, ...]
     budget: Tick | None
 
+    @property
+    def name_chars(self) -> int:
+        """How many letters the names of runs need."""
+        return max(len(run.name) for run in self.runs)
+
 
 def runs_table(comparison: Comparison) -> Table:
     """A line for each run; quality only where the weights are not random."""
     noise, figures = floor(comparison), shown_figures(comparison)
     highest = _highest(result.memory.bytes for result in comparison.results if result.memory is not None)
     has_prompts, has_tokens = len(comparison.sweep.prompts) > 1, _has_tokens(comparison)
+    has_states = any(result.reason or result.notes or not result.is_done for result in comparison.results)
     has_baseline = any(result.baseline is not None for result in comparison.results)
     heads = [Head("run")]
     heads += [Head("prompt", "its number in the list below")] if has_prompts else []
@@ -94,10 +105,18 @@ def runs_table(comparison: Comparison) -> Table:
     ]
     heads += [Head("left behind", "what the device held after the run and not before")] if has_baseline else []
     if comparison.has_quality:
-        heads += [Head("× another seed", "the difference as a part of what another seed makes"), *map(_head, figures)]
+        heads += [
+            Head("×\u00a0another seed", "the difference as a part of what another seed makes"),
+            *map(_head, figures),
+        ]
     heads += [Head("worst token", "the token whose embedding is off the most")] if has_tokens else []
-    heads += [Head("state")]
-    flags = {"has_prompts": has_prompts, "has_tokens": has_tokens, "has_baseline": has_baseline}
+    heads += [Head("state", is_text=True)] if has_states else []
+    flags = {
+        "has_prompts": has_prompts,
+        "has_tokens": has_tokens,
+        "has_baseline": has_baseline,
+        "has_states": has_states,
+    }
     rows = tuple(tuple(_run_row(comparison, result, noise, figures, highest, **flags)) for result in comparison.results)
     return Table("Every run", tuple(heads), rows)
 
@@ -110,9 +129,9 @@ def summary_table(comparison: Comparison) -> Table:
     heads = [Head("column"), Head("memory"), Head("seconds")]
     if comparison.has_quality:
         heads += [
-            Head("× another seed"),
+            Head("×\u00a0another seed"),
             *map(_head, figures),
-            Head("worst row", "the prompt whose picture is furthest off"),
+            Head("worst prompt", "whose picture is furthest off"),
         ]
     heads += [Head("pictures")]
     rows = tuple(tuple(_summary_row(comparison, column, noise, figures, highest)) for column in found)
@@ -205,6 +224,7 @@ def _run_row(
     has_prompts: bool,
     has_tokens: bool,
     has_baseline: bool,
+    has_states: bool,
 ) -> Iterator[Td]:
     quality = result.quality
     yield Td(result.label, result.label, is_text=True)
@@ -220,7 +240,8 @@ def _run_row(
         yield from (number(figure.get(quality) if quality is not None else None, figure.digits) for figure in figures)
     if has_tokens:
         yield _worst_token(result)
-    yield _state(result)
+    if has_states:
+        yield _state(result)
 
 
 def _worst_token(result: Result) -> Td:
@@ -240,8 +261,8 @@ def _summary_row(
         yield number(noise.share(column.rms_levels), 3)
         yield from (_spread(column, figure) for figure in figures)
         worst = column.figures.get("rms_levels")
-        text = comparison.prompt(worst.worst) if worst is not None else DASH
-        yield Td(text, text if worst is not None else "", is_text=True)
+        number_of = str(worst.worst.prompt_index + 1) if worst is not None else ""
+        yield Td(number_of or DASH, number_of)
     yield Td(f"{len(column.done)} of {column.num_rows}", str(len(column.done)))
 
 
@@ -251,7 +272,7 @@ def _spread(column: Column, figure: Figure) -> Td:
         return Td(DASH, "")
     mean, low, high = (number(value, figure.digits).text for value in (spread.mean, spread.low, spread.high))
     deviation = f" ± {spread.deviation:.{figure.digits}f}" if spread.deviation is not None else ""
-    return Td(f"{mean}{deviation} ({low} to {high})", number(spread.mean, 6).worth)
+    return Td(f"{mean}{deviation}", number(spread.mean, 6).worth, below=f"{low} to {high}")
 
 
 def _phase_row(result: Result, phase: PhaseFigures, *, has_gpu: bool, has_rss: bool) -> Iterator[Td]:
@@ -276,8 +297,8 @@ def _left_behind(result: Result) -> Td:
 
 def _state(result: Result) -> Td:
     text = STATE_WORDS[result.state] if result.is_done else failure_in_words(result)
-    if result.is_done and result.reason:
-        text = f"{text}; {result.reason.rstrip('.')}"
+    said = [text, result.reason if result.is_done else None, *result.notes]
+    text = "; ".join(part.rstrip(".") for part in said if part)
     return Td(text, text, is_text=True, is_problem=not result.is_done)
 
 

@@ -39,10 +39,13 @@ def _row_names(comparison: Comparison) -> list[str]:
     axes = [f"{axis.name}" for axis in comparison.sweep.axes]
     before = ["run", *axes, "prompt", "seed", "key", "role", "strategy", "state", "reason"]
     measured = ["memory_bytes", "memory_kind", "seconds", "load_seconds", "bytes_moved", "peak_rss_bytes"]
+    predicted = ["predicted_peak_bytes", "predicted_seconds", "notes"]
     around = ["baseline_kept", "was_warm", "has_random_weights", "image"]
     quality = [figure.name for figure in FIGURES]
     return list(
-        dict.fromkeys([*before, *measured, *around, *quality, "embedding_worst_token", "embedding_worst_cosine"])
+        dict.fromkeys(
+            [*before, *measured, *predicted, *around, *quality, "embedding_worst_token", "embedding_worst_cosine"]
+        )
     )
 
 
@@ -65,6 +68,9 @@ def _row(comparison: Comparison, result: Result) -> dict[str, Value]:
         "load_seconds": result.load_seconds,
         "bytes_moved": result.bytes_moved,
         "peak_rss_bytes": result.peak_rss_bytes,
+        "predicted_peak_bytes": result.predicted_peak_bytes,
+        "predicted_seconds": result.predicted_seconds,
+        "notes": " ".join(result.notes),
         "baseline_kept": result.baseline.is_kept if result.baseline is not None else None,
         "was_warm": result.was_warm,
         "has_random_weights": result.has_random_weights,

@@ -8,6 +8,7 @@ reference that failed, weights that are random, a run that is still to come) the
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from pixart_ui.byte_size import show_bytes
@@ -167,7 +168,7 @@ def _at_worst(comparison: Comparison, column: Column, noise: Floor) -> str:
     if mean is None or worst is None or _amount(mean) == _amount(worst):
         return ""
     prompt = comparison.prompt(spread.worst)
-    shown = prompt if len(prompt) <= MAX_PROMPT_CHARS else prompt[: MAX_PROMPT_CHARS - 1] + "…"
+    shown = textwrap.shorten(prompt, MAX_PROMPT_CHARS, placeholder="…")
     return f"and at worst {_amount(worst)} (“{shown}”)"
 
 

@@ -228,6 +228,24 @@ def test_runs_without_a_picture_are_in_the_report_with_their_reason(source: Path
     )
 
 
+def test_what_the_engine_noted_stands_beside_the_run(source: Path, tmp_path: Path) -> None:
+    note = "decode: in pieces of 256 pixels."
+    made = comparison(
+        sweep(), lambda cell: with_pictures(source, cell, notes=(note,) if precision(cell) == "nf4" else ())
+    )
+    html = report.write(made, tmp_path / "out", source).read_text()
+    assert html.count(">done; decode: in pieces of 256 pixels<") == 1
+
+
+def test_a_report_written_again_has_the_new_pictures(made: Comparison, source: Path, tmp_path: Path) -> None:
+    report.write(made, tmp_path / "out", source)
+    name = made.results[0].image
+    assert name is not None
+    picture(source, Path(name).stem, level=77)
+    report.write(made, tmp_path / "out", source)
+    assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
+
+
 def test_a_picture_that_is_gone_is_said_to_be(made: Comparison, source: Path, tmp_path: Path) -> None:
     assert made.results[0].image is not None
     (source / made.results[0].image).unlink()
@@ -239,7 +257,7 @@ def test_with_random_weights_no_quality_is_shown(source: Path, tmp_path: Path) -
     made = comparison(sweep(), lambda cell: with_pictures(source, cell, has_random_weights=True))
     html = report.write(made, tmp_path / "out", source).read_text()
     assert "PSNR, dB" not in html
-    assert "× another seed" not in html
+    assert "another seed</button>" not in html
     assert "The weights are random" in html
 
 
@@ -247,7 +265,7 @@ def test_over_several_prompts_there_is_a_table_of_means(source: Path, tmp_path: 
     made = comparison(sweep(prompts=["one", "two", "three"]), lambda cell: with_pictures(source, cell))
     html = report.write(made, tmp_path / "out", source).read_text()
     assert "Over all 3 rows" in html
-    assert "10.0 ± 0.0 (10.0 to 10.0)" in html
+    assert '10.0 ± 0.0<span class="below">10.0 to 10.0</span>' in html
 
 
 def test_a_folder_that_cannot_be_written_gets_one_sentence(made: Comparison, source: Path, tmp_path: Path) -> None:
