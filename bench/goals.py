@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import table
-from bench.job import COMPILED, EXACT, OURS, OURS_LEAKS, OURS_T5, STOCK_T5, is_ours, makes_pictures
+from bench.job import COMPILED, EXACT, OURS, OURS_LEAKS, OURS_T5, STOCK_T5, is_ours
 from bench.results import Results, Row
 from bench.table import DASH, gib, seconds
 
@@ -208,25 +208,27 @@ def _leaks(rows: _Rows) -> Iterator[Figure]:
 
 
 def _predicted(results: Results) -> Iterator[Figure]:
-    """Over all cold groups of ours and all parts of T5: measured peak against the one said before."""
+    """Over all groups of ours and all parts of T5: measured peak against the one that its plan said before."""
     found = dict(_peaks(results))
     if found:
-        worst = max(found, key=lambda name: abs(found[name] - 1))
-        above = [name for name, part in found.items() if part > 1]
-        own = f"{found[worst] - 1:+.1%} at most ({worst}), {len(above)} of {len(found)} above"
+        least, most = min(found, key=lambda name: found[name]), max(found, key=lambda name: found[name])
+        own = f"{found[least] - 1:+.1%} ({least}) to {found[most] - 1:+.1%} ({most})"
         yield Figure("measured peak against predicted", DASH, own, "5 %")
 
 
 def _peaks(results: Results) -> Iterator[tuple[str, float]]:
     for row in results.rows:
-        prediction = results.predictions.get(row["key"], {})
-        if row["error"] is None and is_ours(row["strategy"]):
-            if makes_pictures(row["strategy"]) and row["peak_reserved_bytes"] and "phases" in prediction:
-                yield row["key"], row["peak_reserved_bytes"] / prediction["predicted_peak_bytes"]
-            for part in row.get("parts", ()):
-                encode = _encode_phase(prediction.get(part["name"], {}))
-                if part["error"] is None and part["peak_reserved_bytes"] and encode is not None:
-                    yield f"T5 {part['name']}", part["peak_reserved_bytes"] / encode["predicted_peak_bytes"]
+        if row["error"] is not None or not is_ours(row["strategy"]):
+            continue
+        for name, group in (row.get("details") or {}).items():
+            peaks = [phase["peak_reserved_bytes"] for phase in group["phases"]] if isinstance(group, dict) else []
+            if all(peaks) and peaks:
+                yield f"{row['strategy']}, {name}", max(peaks) / group["predicted"]["predicted_peak_bytes"]
+        for part in row.get("parts", ()):
+            first = part.get("first") or {}
+            encode = _encode_phase(first.get("predicted", {}))
+            if part["error"] is None and encode is not None and first["peak_reserved_bytes"]:
+                yield f"T5 {part['name']}", first["peak_reserved_bytes"] / encode["predicted_peak_bytes"]
 
 
 def _encode_phase(prediction: Mapping[str, Any]) -> Mapping[str, Any] | None:

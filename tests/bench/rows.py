@@ -44,7 +44,8 @@ def figure_rows() -> list[dict[str, Any]]:
     """What the figures are made from, beside the rows of the picture."""
     return [
         *(row | {"details": {"next_new_prompt_seconds": 1.2}} for row in all_rows()),
-        ours("24GiB", 5.0, 3.3, 15.1, "ours-exact") | {"details": {"next_cached_prompt_seconds": 0.8}},
+        ours("24GiB", 5.0, 3.3, 15.1, "ours-exact")
+        | {"details": {"next_cached_prompt_seconds": 0.8, "cold": phases(2.0, 1.9), "warm": phases(2.0, 2.02)}},
         ours("0.7GiB", 9.0, 8.0, 0.57, "ours-exact"),
         *(ours("8GiB", wall, 0, 7.0) | {"num_images": num} for num, wall in ((1, 2.5), (4, 5.0), (32, 33.0))),
         ours("7GB", 5.0, 0, 6.0, "ours-nf4"),
@@ -65,6 +66,12 @@ def figure_rows() -> list[dict[str, Any]]:
         | {"parts": [t5("fp16", 0.53, 9.31), t5("nf4", 0.61, 6.2), t5("int8", 0.7, 7.9) | {"load_seconds": 6.1}]},
         asked("ours-leaks@2GiB", "2GiB") | {"runs": [leak(number) for number in range(50)]},
     ]
+
+
+def phases(predicted: float, *measured: float) -> dict[str, Any]:
+    """What a group's plan said, and the peaks of its phases, in GiB."""
+    peaks = [{"peak_reserved_bytes": int(peak * GIB)} for peak in measured]
+    return {"predicted": {"predicted_peak_bytes": int(predicted * GIB)}, "phases": peaks}
 
 
 def t5(name: str, seconds: float, reserved: float) -> dict[str, Any]:
