@@ -98,7 +98,7 @@ def _shown(comparison: Comparison, column: Column, folder: Path) -> Shown:
     if not result.is_done:
         return Shown(column.label, memory, None, problem=failure_in_words(result))
     picture = open_picture(folder, result.image)
-    seconds = f"{result.seconds:.1f} s" if result.seconds is not None else ""
+    seconds = f"{column.seconds:.1f} s" if column.seconds is not None else ""
     lines = (seconds, _distance(comparison, column))
     return Shown(column.label, memory, picture, lines, problem="" if picture is not None else "its picture is gone")
 
