@@ -137,7 +137,7 @@ class Components:
         self._device = device
         self._store = store
         self._reader = Reader()
-        self._ring = Ring(device.torch_device)
+        self._ring = Ring.of(device.torch_device)
         self._modules: dict[WeightSource, Paged] = {}
         self._kept: dict[WeightSource, Kept] = {}
         self.warm_up = WarmUp(device, self._ring)

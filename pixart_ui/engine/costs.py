@@ -29,8 +29,10 @@ TILES = (None, 1024, 768, 512, 384, 256)
 DEVICE_FLOPS, PROCESSOR_FLOPS = 25e12, 0.25e12
 # Bytes a second where nothing was measured: PCIe 3 × 16, an ordinary NVMe disk, copying on one thread.
 LINK_RATE, DISK_RATE, HOST_RATE = 12e9, 2e9, 10e9
-# Pinned memory that a component passes through; what fits is read once a phase, anything larger once a pass.
-RING_BYTES = 512 * MIB
+# Pinned memory that units pass through again and again; what fits is read once a phase, anything larger once a pass.
+RING_BYTES = GIB
+# A processor's ring is not pinned, has two slots, and holds nothing from one pass to the next.
+PROCESSOR_SLOTS = 2
 # Memory that other programs need, so that files of this size less than all RAM are still cached.
 RAM_RESERVE_BYTES = 2 * GIB
 
@@ -198,7 +200,12 @@ class Costs:
 
     def later_rate(self, streamed_bytes: int) -> float:
         """Bytes a second of the passes after it: the ring may still hold them all."""
-        return self.limits.link_rate if streamed_bytes <= self.limits.ring_bytes else self.first_rate
+        is_held = not self.limits.is_cpu and streamed_bytes <= self.limits.ring_bytes
+        return self.limits.link_rate if is_held else self.first_rate
+
+    def ring_bytes(self, phase: Phase) -> int:
+        """What the ring takes of the memory that is planned with: a processor's is in RAM beside the weights."""
+        return PROCESSOR_SLOTS * self.demand.shape(phase).largest_segment if self.limits.is_cpu else 0
 
     def load_seconds(self, phase: Phase) -> float:
         """Bringing all of the phase's component to the device, and making its precision on the way."""

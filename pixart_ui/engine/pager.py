@@ -42,14 +42,22 @@ DTYPES: Mapping[str, torch.dtype] = {
 class Ring:
     """One block of host memory for all transfers to one device, pinned for a GPU; one pager uses it at a time.
 
-    torch rounds pinned memory up to a power of two, so a power of two is asked for.
+    torch rounds pinned memory up to a power of two, so a power of two is asked for. `max_bytes` is what it may grow to
+    for units that pass again and again.
     """
 
-    def __init__(self, device: torch.device, nbytes: int = RING_BYTES) -> None:
+    def __init__(self, device: torch.device, nbytes: int = RING_BYTES, max_bytes: int = MAX_RING_BYTES) -> None:
         self._device = device
+        self._is_pinned = device.type == "cuda"
         self._nbytes = nbytes
+        self._max_bytes = max_bytes
         self._memory: torch.Tensor | None = None
         self.in_use = threading.Lock()
+
+    @classmethod
+    def of(cls, device: torch.device) -> Ring:
+        """For a processor no more than two slots: the page cache holds what is read again."""
+        return cls(device) if device.type == "cuda" else cls(device, 0, 0)
 
     @property
     def nbytes(self) -> int:
@@ -66,25 +74,37 @@ class Ring:
 
         The ring grows for a unit that large, and where `is_worth_more` up to its limit for all that are wanted.
         """
-        least = min(wanted * slot_bytes, MAX_RING_BYTES) if is_worth_more else 0
-        while self._nbytes < max(2 * slot_bytes, least):
-            self._nbytes *= 2
-            self._memory = None
-        count = max(2, min(wanted, self._nbytes // slot_bytes))
+        least = max(2 * slot_bytes, min(wanted * slot_bytes, self._max_bytes) if is_worth_more else 0)
+        if self._is_pinned and self._nbytes < least:
+            self._let_go()
+            self._nbytes = 1 << (least - 1).bit_length()
+        count = max(2, min(wanted, max(self._nbytes, least) // slot_bytes))
         if self._memory is None or self._memory.numel() < count * slot_bytes:
-            self._memory = self._pinned(self._nbytes if self._device.type == "cuda" else count * slot_bytes)
+            self._memory = self._pinned(self._nbytes if self._is_pinned else count * slot_bytes)
         return [self._memory[index * slot_bytes : (index + 1) * slot_bytes] for index in range(count)]
 
     def release(self) -> None:
         """Give host memory back where it is not pinned; pinning it again would cost more than keeping it."""
-        if self._device.type != "cuda":
+        if not self._is_pinned:
             self._memory = None
 
-    def _pinned(self, nbytes: int) -> torch.Tensor:
-        return torch.empty(nbytes, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-
     def close(self) -> None:
-        self._memory = None
+        self._let_go()
+
+    def _pinned(self, nbytes: int) -> torch.Tensor:
+        return torch.empty(nbytes, dtype=torch.uint8, pin_memory=self._is_pinned)
+
+    def _let_go(self) -> None:
+        """Give the memory back to the system: torch would keep it pinned beside what is asked for next."""
+        had, self._memory = self._memory is not None, None
+        if had and self._is_pinned:
+            empty_host_cache()
+
+
+def empty_host_cache() -> None:
+    """Free pinned memory that nobody uses. torch 2.11 has no public name for it."""
+    public = getattr(torch.accelerator, "empty_host_cache", None)
+    (public if public is not None else torch._C._host_emptyCache)()
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def _make_option(costs: Costs, phase: Phase, residency: Residency, kept: int, sl
     return _Option(
         phase,
         residency,
-        shape.device_bytes(kept, slots) + round(costs.activation_bytes(phase, tile).value),
+        shape.device_bytes(kept, slots) + costs.ring_bytes(phase) + round(costs.activation_bytes(phase, tile).value),
         round(1e6 * seconds(costs, first, again, kept, slots, tile)),
         round(1e6 * seconds(costs, again, again, kept, slots, tile)),
         kept,

@@ -38,7 +38,7 @@ class ComponentShape:
 
     The other facts scale what work on it takes: `num_parameters` on the device, `width` (of the hidden states; of the
     VAE's last level), and the number of weights in the `largest_matrix`. A transformer below 16 bits comes whole: it
-    has no units but `whole_layers`.
+    has no units but `whole_layers`. `largest_segment` is what the root or a unit takes at most as it is in the file.
     """
 
     root_bytes: int
@@ -47,6 +47,7 @@ class ComponentShape:
     width: int = 0
     largest_matrix: int = 0
     whole_layers: int = 0
+    largest_segment: int = 0
 
     @property
     def num_units(self) -> int:
@@ -101,6 +102,7 @@ def shape_of(
         return _whole_shape(tensors, transformer_precision, is_cpu=is_cpu, sample_size=sample_size)
     root, parameters, largest = _positions_bytes(component, tensors, sample_size), 0, 0
     units: dict[int, int] = {}
+    in_file: dict[int | Place, int] = {}
     for name, shape in tensors.items():
         place = unit_of(component, name)
         if isinstance(place, int):
@@ -108,10 +110,12 @@ def shape_of(
         elif place is Place.ROOT:
             root += _tensor_bytes(component, name, shape, precision, is_cpu)
         if isinstance(place, int) or place is Place.ROOT:
+            in_file[place] = in_file.get(place, 0) + _tensor_bytes(component, name, shape, precision, is_cpu=False)
             parameters += math.prod(shape)
             largest = max(largest, math.prod(shape) if len(shape) == 2 else 0)
     sizes = tuple(units[index] for index in sorted(units))
-    return ComponentShape(root, sizes, parameters, _width(component, tensors), largest)
+    largest_segment = max(in_file.values(), default=0)
+    return ComponentShape(root, sizes, parameters, _width(component, tensors), largest, largest_segment=largest_segment)
 
 
 def published_shapes(

@@ -142,7 +142,7 @@ def test_the_only_measured_device_lends_its_speed(tmp_path: Path, capsys: pytest
     ("arguments", "words"),
     [
         (["--vram", "300MiB"], ["300 MiB", "needs at least", "1024×1024"]),
-        (["--vram", "1GiB", "--checkpoint", "sigma-2k"], ["1.5 GiB", "600 MiB would do for 1024×1024"]),
+        (["--vram", "1GiB", "--checkpoint", "sigma-2k"], ["1.5 GiB", "620 MiB would do for 1024×1024"]),
         (["--vram", "6"], ["--vram '6'", "no unit", "6GiB"]),
         (["--vram", "much"], ["'much'", "6GiB"]),
         (["--vram", "0GiB"], ["out of range"]),

@@ -24,6 +24,7 @@ from pixart_ui.engine.layout import lay_out
 from pixart_ui.engine.paged import Paged
 from pixart_ui.engine.pager import Pager, Ring
 from pixart_ui.engine.reading import Reader
+from pixart_ui.engine.shapes import shape_of, tensors_of
 from pixart_ui.engine.tensorfile import read_folder
 from pixart_ui.errors import CheckpointError
 from pixart_ui.request import Precision
@@ -128,6 +129,34 @@ def test_one_flipped_weight_of_the_last_unit_is_noticed(
     whole: T5EncoderModel = stock_text_encoder(toys["sigma"], Precision.FP16)
     with torch.no_grad(), paged("text_encoder", tmp_path, kept=0) as (module, _):
         assert not torch.equal(module.module(**inputs())[0], whole(**inputs())[0])
+
+
+def test_the_ring_grows_to_hold_what_passes_again_and_never_above_its_limit() -> None:
+    ring = Ring(CPU, 1000, 4000)
+    assert [slot.numel() for slot in ring.slots(300, 9, is_worth_more=False)] == [300] * 3
+    assert [slot.numel() for slot in ring.slots(300, 9, is_worth_more=True)] == [300] * 9
+    assert [slot.numel() for slot in ring.slots(300, 40, is_worth_more=True)] == [300] * 13
+    assert [slot.numel() for slot in ring.slots(3000, 9, is_worth_more=True)] == [3000] * 2  # no fewer than two
+    slots = ring.slots(500, 4, is_worth_more=True)
+    assert slots[1].data_ptr() - slots[0].data_ptr() == 500
+
+
+def test_a_processor_has_two_slots_and_gives_them_back(stored: Callable[..., Path]) -> None:
+    ring = Ring.of(CPU)
+    assert [slot.numel() for slot in ring.slots(300, 72, is_worth_more=True)] == [300] * 2
+    assert [slot.numel() for slot in ring.slots(200, 72, is_worth_more=False)] == [200] * 2
+    ring.release()
+    assert ring._memory is None
+
+
+@pytest.mark.parametrize("precision", SIXTEEN_BIT)
+@pytest.mark.parametrize("component", ["text_encoder", "transformer"])
+def test_the_planner_knows_the_slots_of_a_processor(
+    stored: Callable[..., Path], component: Component, precision: Precision
+) -> None:
+    entries = read_folder(stored(component, precision))
+    planned = shape_of(component, tensors_of(entries), precision, is_cpu=True).largest_segment
+    assert planned == lay_out(component, entries, is_widened=True).largest_host_bytes
 
 
 def test_what_is_kept_moves_once_and_what_is_streamed_at_every_pass(stored: Callable[..., Path]) -> None:

@@ -217,6 +217,19 @@ def test_each_byte_of_a_small_plan_can_be_counted() -> None:
     assert plan.is_estimate is False
 
 
+def test_a_processor_reads_through_two_slots_that_count_where_its_weights_do() -> None:
+    demand = small_demand()
+    shapes = {name: replace(shape, largest_segment=30) for name, shape in demand.shapes.items()}
+    without, with_ring = (
+        choose_plan(replace(demand, shapes=found), replace(small_limits(10**6), is_cpu=True))
+        for found in (demand.shapes, shapes)
+    )
+    for before, after in zip(without.phases, with_ring.phases, strict=True):
+        assert after.predicted_peak_bytes - before.predicted_peak_bytes == 2 * 30
+    on_a_card = choose_plan(replace(demand, shapes=shapes), small_limits(10**6))
+    assert on_a_card == choose_plan(demand, small_limits(10**6))
+
+
 def test_one_byte_less_changes_what_just_fitted() -> None:
     plan = choose_plan(small_demand(), small_limits(449))
     assert (plan.phase(Phase.DECODE).tile, plan.residency(Phase.DECODE)) == (384, STAGED)

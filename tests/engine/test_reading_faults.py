@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from pixart_ui.engine import pager as pager_module
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.paged import HostEmbedding
 from pixart_ui.engine.tensorfile import TensorEntry
@@ -96,9 +95,7 @@ def test_a_file_cut_short_before_it_is_read_is_one_sentence_and_made_again(
 def test_a_file_cut_short_in_mid_stream_fails_its_picture_alone(
     engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The ring is too small to hold the blocks, so every step reads them from the file."""
-    monkeypatch.setattr(pager_module, "MAX_RING_BYTES", 2**16)
-    engine._components._ring = pager_module.Ring(engine._device.torch_device, 2**16)
+    """A processor holds no blocks from one step to the next, so every step reads them from the file."""
     requests = make_requests(toys["sigma"], num_images=2, steps=8)
     use_memory(monkeypatch, least_memory(engine, requests))
     expected = latents_of(run(engine, requests))
