@@ -114,6 +114,19 @@ def test_clearing_leaves_what_is_open_and_the_pictures(services: Services) -> No
     assert services.image_path(done) is not None
 
 
+def test_all_pages_of_a_narrowed_list_are_meant_at_once(services: Services) -> None:
+    cats = add(services, *(f"cat {index}" for index in range(60)))
+    dogs = add(services, "a dog", "another dog")
+    assert words.JOBS_CANCELLED.format(count=60) in act(services, "cancel:*open:CAT")
+    assert waiting(services) == [job.id for job in dogs]
+    assert words.JOBS_RETRIED.format(count=60) in act(services, "retry:*all:cat")
+    act(services, "last:*all:cat 1")
+    assert waiting(services)[-11:] == [job.id for job in cats if job.request.prompt.startswith("cat 1")]
+    told = act(services, "retry:*all:dog")
+    assert words.NONE_OF_THESE in told
+    assert 'role="alert"' in told
+
+
 @pytest.mark.parametrize(
     "target", ["", "explode:1", "cancel", None, 5, "<script>:1", "first:<b>,x,99999999999999999999"]
 )

@@ -252,7 +252,9 @@ def test_a_made_up_example_is_nothing(handlers: WayHandlers, ways: Ways, asked: 
 
 def test_hostile_text_stays_text(services: Services, handlers: WayHandlers, ways: Ways, asked: Values) -> None:
     table = f'prompt,negative_prompt\n"{ATTACK.replace(chr(34), chr(34) * 2)}",<script>\n'.encode()
+    wrong = f"prompt,steps\na tree,{ATTACK.split(chr(34))[0]}\n".encode()
     cases = (
+        {ways.way: "file", ways.file: upload(services, "wrong.csv", wrong)},
         {ways.way: "lines", ways.lines: ATTACK},
         {ways.way: "lines", ways.lines: f"{{{ATTACK}"},
         {ways.way: "file", ways.file: upload(services, f"{ATTACK[:20].replace('/', '')}.csv", table)},
