@@ -10,17 +10,21 @@ import json
 import logging
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from pixart_ui.request import Numerics, Precision
 
 DEFAULT_BYTES = 64 * 1024**2
 DEFAULT_DISK_BYTES = 1024**3
+# How long to wait for another process that writes; after that the embedding is not kept.
+LOCK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -95,60 +99,106 @@ class EmbeddingFiles:
     """One small safetensors file an embedding, named by its key's hash; the time of change says when it was used.
 
     A cache only: a file that cannot be read, or a disk that cannot be written, costs no more than the time to encode.
+    Several processes share it: whoever writes holds the lock, so that the total beside it is right and an unfinished
+    file is nobody's any more.
     """
 
     def __init__(self, folder: Path, max_bytes: int = DEFAULT_DISK_BYTES) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
-        self._known_bytes: int | None = None
+        self._is_swept = False
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
+        """None where it is absent. A file that is not as it was written is removed."""
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                # Copies: a file that is cut short under a map would end the process.
-                found = Embedding(file.get_tensor("states").clone(), file.get_tensor("mask").clone())
-            if metadata.get("key") != key.as_json() or metadata.get("sha256") != _sha256(found):
-                return None
+            content = path.read_bytes()  # no map: a file that is cut short under one would end the process
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             log.warning("embedding %s is left aside: %s", path.name, error)
             return None
+        found = _parse(content, key)
+        if found is None:
+            log.warning("embedding %s is not as it was written: it is removed", path.name)
+            with suppress(OSError):
+                path.unlink()
         return found
 
     def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
         path = self._path(key)
-        aside = path.with_suffix(f".{os.getpid()}.part")
         tensors = {"states": embedding.states.contiguous(), "mask": embedding.mask.contiguous()}
+        content = save(tensors, metadata={"key": key.as_json(), "sha256": _sha256(embedding)})
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, aside, metadata={"key": key.as_json(), "sha256": _sha256(embedding)})
-            aside.replace(path)
-            self._make_room(path.stat().st_size)
-        except (OSError, SafetensorError) as error:
+            with FileLock(self._folder / "lock", timeout=LOCK_SECONDS):
+                if not self._is_swept:
+                    self._sweep()
+                self._make_room(len(content))
+                aside = path.with_suffix(".part")
+                aside.write_bytes(content)
+                aside.replace(path)
+        except (OSError, Timeout) as error:
             log.warning("embedding %s is not kept: %s", path.name, error)
-            aside.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed."""
+        for path in self._folder.glob("*.part"):
+            path.unlink(missing_ok=True)
+        self._is_swept = True
 
     def _make_room(self, added_bytes: int) -> None:
-        """Remove the least recently used ones, a tenth more than is needed, so that it is not done each time."""
-        if self._known_bytes is not None and self._known_bytes + added_bytes <= self._max_bytes:
-            self._known_bytes += added_bytes
-            return
+        """Remove the least recently used ones, a tenth more than is needed, so that it is not done each time.
+
+        The total is written before the file is: after a kill between the two it is too large, and counted anew sooner.
+        """
+        total = self._known_total()
+        if total is None or total + added_bytes > self._max_bytes:
+            total = self._trim(added_bytes)
+        self._total_path.write_text(str(total + added_bytes), encoding="ascii")
+
+    def _trim(self, added_bytes: int) -> int:
+        """Count what is there, and remove until the new one fits; the bytes that stay."""
+        self._sweep()
         files = [(path.stat(), path) for path in self._folder.glob("*.safetensors")]
         total = sum(stat.st_size for stat, _ in files)
-        allowed = self._max_bytes if total <= self._max_bytes else self._max_bytes * 9 // 10
+        if total + added_bytes <= self._max_bytes:
+            return total
         for stat, path in sorted(files, key=lambda file: file[0].st_mtime_ns):
-            if total <= allowed:
+            if total + added_bytes <= self._max_bytes * 9 // 10:
                 break
             path.unlink(missing_ok=True)
             total -= stat.st_size
-        self._known_bytes = total
+        return total
+
+    def _known_total(self) -> int | None:
+        """What all files were the last time, None where it has to be counted."""
+        try:
+            total = int(self._total_path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+        return total if total >= 0 else None
+
+    @property
+    def _total_path(self) -> Path:
+        return self._folder / "total"
 
     def _path(self, key: EmbeddingKey) -> Path:
         return self._folder / f"{hashlib.sha256(key.as_json().encode()).hexdigest()}.safetensors"
+
+
+def _parse(content: bytes, key: EmbeddingKey) -> Embedding | None:
+    """What a file holds; None where anything of it is not as it was written."""
+    try:
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        tensors = load(content)
+        found = Embedding(tensors["states"], tensors["mask"])
+        is_whole = metadata["key"] == key.as_json() and metadata["sha256"] == _sha256(found)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if is_whole else None
 
 
 def _sha256(embedding: Embedding) -> str:

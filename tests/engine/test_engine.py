@@ -12,7 +12,6 @@ from PIL import Image
 from pixart_ui.engine.components import Components
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.device import open_device
-from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles, EmbeddingKey
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb, latent_rgb, preview
@@ -260,19 +259,6 @@ def test_a_scheduler_config_that_is_none_is_one_sentence(tmp_path: Path, config:
         run(engine, make_requests(folder))
 
 
-def test_embedding_cache_is_strict_and_bounded() -> None:
-    def key(text: str, precision: Precision = Precision.FP16) -> EmbeddingKey:
-        return EmbeddingKey(text, "hash", precision, Numerics.FAST, "float32", "cpu", 300, True, ("1",))
-
-    one = Embedding(torch.zeros(1, 10, 8), torch.ones(1, 10, dtype=torch.int64))
-    cache = EmbeddingCache(max_bytes=2 * one.nbytes)
-    for text in "abc":
-        cache.put(key(text), one)
-    assert cache.get(key("a")) is None
-    assert cache.get(key("c")) is one
-    assert cache.get(key("c", Precision.NF4)) is None
-
-
 def test_preview_follows_the_factors(tmp_path: Path) -> None:
     red = LatentRgb(((2.0, -2.0, -2.0), (0, 0, 0), (0, 0, 0), (0, 0, 0)))
     image = preview(torch.ones(1, 4, 4, 6), red)
@@ -373,19 +359,6 @@ def test_embeddings_are_kept_on_disk_and_a_damaged_one_is_left_aside(
         path.write_bytes(content)
     assert not is_cached()
     assert is_cached()
-
-
-def test_embeddings_on_disk_stay_below_their_size(tmp_path: Path) -> None:
-    def key(text: str) -> EmbeddingKey:
-        return EmbeddingKey(text, "hash", Precision.FP16, Numerics.FAST, "float32", "cpu", 300, True, ("1",))
-
-    one = Embedding(torch.zeros(1, 100, 64), torch.ones(1, 100, dtype=torch.int64))
-    files = EmbeddingFiles(tmp_path, max_bytes=5 * one.nbytes)
-    for number in range(20):
-        files.put(key(str(number)), one)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 5 * one.nbytes
-    assert files.get(key("19")) is not None
-    assert files.get(key("0")) is None
 
 
 def test_the_decode_tile_of_a_picture_does_not_depend_on_its_neighbours(
