@@ -136,7 +136,7 @@ class EmbeddingFiles:
                 if not self._is_swept:
                     self._sweep()
                 self._make_room(len(content))
-                aside = path.with_suffix(".part")
+                aside = path.with_suffix(f".{os.getpid()}.part")
                 aside.write_bytes(content)
                 aside.replace(path)
         except (OSError, Timeout) as error:
