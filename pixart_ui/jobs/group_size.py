@@ -18,11 +18,13 @@ from pixart_ui.engine import planner
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import PixArtError
 from pixart_ui.events import Phase
-from pixart_ui.request import ResolvedRequest
+from pixart_ui.request import Numerics, ResolvedRequest
 from pixart_ui.settings import MOST_IN_A_GROUP
 
 # So few are claimed without a question: predicting takes longer than it could gain.
 FEW = 8
+# English has four and a half.
+CHARS_A_TOKEN = 3
 
 
 def choose_size(encode_seconds: Callable[[int], float], picture_seconds: float) -> int:
@@ -69,7 +71,8 @@ class PredictedSizes:
             def seconds(num_jobs: int) -> dict[Phase, float]:
                 # The negative prompt is mostly the same for all.
                 num_texts = num_jobs + 1 if request.is_guided else num_jobs
-                plan = planner.choose_plan(replace(demand, num_images=num_jobs, num_texts=num_texts), limits)
+                wanted = replace(demand, num_images=num_jobs, num_texts=num_texts, num_tokens=_num_tokens(request))
+                plan = planner.choose_plan(wanted, limits)
                 return {entry.phase: entry.predicted_seconds for entry in plan.phases}
 
             one, two = seconds(1), seconds(2)
@@ -77,3 +80,10 @@ class PredictedSizes:
             return choose_size(lambda num_jobs: seconds(num_jobs)[Phase.ENCODE], picture)
         except PixArtError:
             return 1
+
+
+def _num_tokens(request: ResolvedRequest) -> int:
+    """Of its prompt, rather too many."""
+    if request.numerics is Numerics.EXACT:
+        return request.max_tokens
+    return min(request.max_tokens, 2 + len(request.full_prompt) // CHARS_A_TOKEN)
