@@ -15,6 +15,11 @@ from pixart_ui import prediction, tiny
 from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
+from pixart_ui.compare.comparison import Comparison
+from pixart_ui.compare.forecast import SweepPrediction, predict_sweep
+from pixart_ui.compare.kept import Entry, Kept
+from pixart_ui.compare.running import Comparisons
+from pixart_ui.compare.sweep import Sweep
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.forecast import Forecast
@@ -42,6 +47,7 @@ class Services:
     journal: Journal
     wildcards: Wildcards
     forecaster: Forecaster
+    kept_comparisons: Comparisons
 
     @classmethod
     def open(cls, settings: Settings) -> Services:
@@ -57,6 +63,7 @@ class Services:
             journal=journal,
             wildcards=Wildcards(presets_dir() / "wildcards"),
             forecaster=Forecaster(journal, known, settings.calibration_path),
+            kept_comparisons=Comparisons(Kept(settings.comparisons_dir), journal),
         )
 
     def default_checkpoint(self) -> Checkpoint:
@@ -148,6 +155,55 @@ class Services:
             )
         (resolved,) = self.resolve(request)
         return self.journal.edit(job_id, resolved)
+
+    def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str = LOCAL_OWNER) -> str:
+        """Keep a comparison, put its runs at the end of the queue and return its id at once.
+
+        Raises InputError, or CheckpointError where the reference cannot be drawn.
+        """
+        return self.kept_comparisons.start(sweep, self._resolver().resolve, owner, name)
+
+    def resume_comparison(self, comparison_id: str, *, owner: str = LOCAL_OWNER) -> int:
+        """Queue the runs that have neither a result nor an open job; returns how many. Raises InputError."""
+        return self.kept_comparisons.resume(comparison_id, self._resolver().resolve, owner)
+
+    def comparison(self, comparison_id: str) -> Comparison:
+        """What is known of it now. Raises InputError."""
+        return self.kept_comparisons.open(comparison_id)
+
+    def comparison_folder(self, comparison_id: str) -> Path:
+        """Where its report's `images/` are. Raises InputError."""
+        return self.kept_comparisons.folder(comparison_id)
+
+    def comparison_jobs(self, comparison_id: str) -> tuple[Job, ...]:
+        """Its runs in the queue: `job.trial.cell` is the key of the run, state, phase and step say how far it is."""
+        return self.kept_comparisons.jobs(comparison_id)
+
+    def comparisons(self) -> tuple[Entry, ...]:
+        """All that are kept, the newest first."""
+        return self.kept_comparisons.entries()
+
+    def cancel_comparison(self, comparison_id: str) -> int:
+        """End its runs and keep what is measured; returns how many were open."""
+        return self.kept_comparisons.cancel(comparison_id)
+
+    def rename_comparison(self, comparison_id: str, name: str) -> None:
+        """Raises InputError."""
+        self.kept_comparisons.rename(comparison_id, name)
+
+    def delete_comparison(self, comparison_id: str) -> None:
+        """End its runs and remove it with its pictures. Raises InputError."""
+        self.kept_comparisons.delete(comparison_id)
+
+    def predict_sweep(self, sweep: Sweep) -> SweepPrediction:
+        """Seconds and peak on the running worker, None while there is none, and the number of runs.
+
+        Raises InputError, CheckpointError where the reference cannot be drawn.
+        """
+        workers = self.journal.workers()
+        info = workers[0].info if workers else None
+        table = Table.load(self.settings.calibration_path)
+        return predict_sweep(sweep, self._resolver().resolve, self.catalog.get, info, table)
 
     def _resolver(self) -> Resolver:
         return Resolver(self.catalog, self.hub, self.styles, self.default_checkpoint)

@@ -136,6 +136,11 @@ class Settings:
         return self.data_dir / "latents"
 
     @property
+    def comparisons_dir(self) -> Path:
+        """A folder for each comparison, which is a report that can be opened without this app."""
+        return self.data_dir / "comparisons"
+
+    @property
     def compile_dir(self) -> Path:
         """What torch and Triton compiled for the devices here; a cache, safe to delete."""
         return self.data_dir / "compiled"

@@ -20,7 +20,7 @@ from pixart_ui.catalog import Component
 from pixart_ui.engine.calibration import Calibration
 from pixart_ui.engine.costs import COMPONENT_OF, TILES, UNIT_SECONDS, Costs, Demand, Limits, stall
 from pixart_ui.engine.shapes import WEIGHTS
-from pixart_ui.errors import BudgetTooSmall
+from pixart_ui.errors import BudgetTooSmall, InputError
 from pixart_ui.events import Phase, PhasePlan, Plan, Residency
 
 ENCODE_SLOTS = (6, 5, 4, 3, 2)
@@ -78,6 +78,37 @@ def choose_plan(demand: Demand, limits: Limits) -> Plan:
         raise _too_small(demand, limits)
     choice = min(choices, key=lambda choice: _order(costs, choice))
     return _plan(costs, choice, {phase: _reason(costs, choice, phase) for phase in Phase})
+
+
+def forced_plan(demand: Demand, limits: Limits, residency: Residency) -> Plan:
+    """The plan with one residency in every phase, the VAE staged where the others are streamed.
+
+    Streamed units all pass, through as many slots as are fastest. Raises BudgetTooSmall where that does not fit,
+    InputError where a component cannot be streamed.
+    """
+    costs = Costs(demand, limits)
+    tile = decode_tile(demand, limits)
+    options = {}
+    for phase in Phase:
+        wanted = Residency.STAGED if phase is Phase.DECODE and residency is Residency.STREAMED else residency
+        ways = [
+            option
+            for option in _options(costs, phase)
+            if option.residency is wanted
+            and not (wanted is Residency.STREAMED and option.kept_units)
+            and (phase is not Phase.DECODE or option.tile == tile)
+        ]
+        if not ways:
+            raise _not_streamable(demand, phase)
+        options[phase] = min(ways, key=lambda option: (option.now, option.own_bytes))
+    choice = _Choice(options)
+    plan = _plan(costs, choice, {phase: f"{_words(costs, options[phase])}, as was asked" for phase in Phase})
+    if plan.predicted_peak_bytes > limits.budget_bytes:
+        raise BudgetTooSmall(
+            f"{show_bytes(limits.budget_bytes)} of memory are too little: {demand.width}×{demand.height} in "
+            f"{demand.precision}, {residency}, needs at least {show_at_least(plan.predicted_peak_bytes)}."
+        )
+    return plan
 
 
 def decode_tile(demand: Demand, limits: Limits) -> int | None:
@@ -430,6 +461,12 @@ def _of(need: int, limits: Limits) -> str:
     ways: tuple[Callable[[int], str], ...] = (show_bytes, lambda count: f"{count / MIB:.0f} MiB", "{:,} bytes".format)
     show = next((way for way in ways if need <= budget or way(need) != way(budget)), str)
     return f"{show(need)} of {show(budget)}"
+
+
+def _not_streamable(demand: Demand, phase: Phase) -> InputError:
+    component = COMPONENT_OF[phase].replace("_", " ")
+    why = f"in {demand.transformer} comes whole" if demand.shape(phase).is_whole else "has too few parts"
+    return InputError(f"The {component} {why} and cannot be streamed: choose resident or staged.", "strategy")
 
 
 def _too_small(demand: Demand, limits: Limits) -> BudgetTooSmall:

@@ -26,12 +26,22 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A run of a comparison: which one, which cell of its sweep, under which memory strategy."""
+
+    comparison: str
+    cell: str
+    strategy: str
+
+
+@dataclass(frozen=True)
 class Job:
     """One row. Times are seconds since 1970; `image` and `preview` are file names, not paths.
 
     `batch` is shared by the pictures of one request. `attempt` counts claims and fences every write of a worker: a
     worker that lost its lease writes with an old attempt and changes nothing. `facts` is what the picture's PNG holds.
     `image_removed_at` says when the picture was deleted because the settings keep only so many; a starred one never is.
+    A job with a `trial` is a run of a comparison: its picture is there and not in the gallery.
     """
 
     id: int
@@ -53,6 +63,7 @@ class Job:
     finished_at: float | None = None
     is_starred: bool = False
     image_removed_at: float | None = None
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True)

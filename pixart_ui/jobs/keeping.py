@@ -40,7 +40,8 @@ class Keeping(Database):
                     """
                     SELECT id, image FROM (
                         SELECT id, image, finished_at, row_number() OVER (ORDER BY finished_at DESC, id DESC) AS place
-                        FROM jobs WHERE state='done' AND NOT is_starred AND image_removed_at IS NULL)
+                        FROM jobs WHERE state='done' AND image IS NOT NULL AND NOT is_starred
+                            AND image_removed_at IS NULL)
                     WHERE place > :keep OR finished_at < :before ORDER BY finished_at, id LIMIT :limit
                     """,
                     {"keep": keep, "before": before, "limit": REMOVED_AT_A_TIME},

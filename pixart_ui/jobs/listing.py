@@ -55,11 +55,12 @@ class Listing(Database):
         batch: str | None = None,
         owner: str | None = None,
         ids: Sequence[int] | None = None,
+        comparison: str | None = None,
         limit: int | None = None,
         newest_first: bool = True,
     ) -> tuple[Job, ...]:
         """The jobs that match everything given: newest first, or in the order of their positions."""
-        condition, values = _matching(states=states, batch=batch, owner=owner, ids=ids)
+        condition, values = _matching(states=states, batch=batch, owner=owner, ids=ids, comparison=comparison)
         order = "id DESC" if newest_first else "position, id"
         with self._read() as db:
             rows = db.execute(
@@ -155,6 +156,7 @@ def _matching(
     batch: str | None = None,
     owner: str | None = None,
     ids: Sequence[int] | None = None,
+    comparison: str | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The condition that a row meets all that is given, and its values."""
     given: dict[str, tuple[str, Any]] = {
@@ -164,6 +166,7 @@ def _matching(
         ),
         "batch": ("batch=:batch", batch),
         "owner": ("owner=:owner", owner),
+        "comparison": ("comparison=:comparison", comparison),
         "ids": ("jobs.id IN (SELECT value FROM json_each(:ids))", None if ids is None else json.dumps([*ids])),
     }
     asked = {name: (condition, value) for name, (condition, value) in given.items() if value is not None}

@@ -151,4 +151,14 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        "0005 runs of comparisons",
+        (
+            # NULL for every other job. `cell` is the run's key in the sweep of its comparison.
+            "ALTER TABLE jobs ADD COLUMN comparison TEXT",
+            "ALTER TABLE jobs ADD COLUMN cell TEXT",
+            "ALTER TABLE jobs ADD COLUMN strategy TEXT",
+            "CREATE INDEX jobs_by_comparison ON jobs (comparison) WHERE comparison IS NOT NULL",
+        ),
+    ),
 )

@@ -98,6 +98,10 @@ class QueueEdits(Submissions):
             take_back(db, f"{NOT_BEGUN} AND id=:id", {"id": job_id}, is_fault=False)
             rows = named_rows(db, [job_id])
             _require(rows, [JobState.QUEUED], "only a waiting job can be changed: duplicate it and change the copy")
+            if rows[0]["comparison"] is not None:
+                raise InputError(
+                    f"Job {job_id} is a run of a comparison and stays as it is: duplicate it and change the copy."
+                )
             row = db.execute(
                 "UPDATE jobs SET request=?, group_key=?, strikes=0, gained=NULL WHERE id=? AND state='queued' "
                 "RETURNING *",

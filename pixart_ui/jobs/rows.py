@@ -6,7 +6,7 @@ import json
 import sqlite3
 
 from pixart_ui.events import Phase
-from pixart_ui.jobs.job import Job, JobState, WorkerStatus
+from pixart_ui.jobs.job import Job, JobState, Trial, WorkerStatus
 from pixart_ui.request import ResolvedRequest
 
 
@@ -14,6 +14,11 @@ def group_key(request: ResolvedRequest) -> str:
     """The same for jobs that can share one load of the weights."""
     shared = (request.checkpoint, request.precision, request.transformer_precision)
     return json.dumps([*shared, request.numerics, request.compile_blocks])
+
+
+def trial_key(trial: Trial) -> str:
+    """Each run of a comparison is measured alone: no other job has its key."""
+    return json.dumps(["trial", trial.comparison, trial.cell])
 
 
 def job_of(row: sqlite3.Row) -> Job:
@@ -37,7 +42,14 @@ def job_of(row: sqlite3.Row) -> Job:
         finished_at=row["finished_at"],
         is_starred=bool(row["is_starred"]),
         image_removed_at=row["image_removed_at"],
+        trial=_trial_of(row),
     )
+
+
+def _trial_of(row: sqlite3.Row) -> Trial | None:
+    if row["comparison"] is None:
+        return None
+    return Trial(row["comparison"], row["cell"], row["strategy"])
 
 
 def worker_of(row: sqlite3.Row) -> WorkerStatus:

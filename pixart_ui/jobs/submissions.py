@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.database import Database
-from pixart_ui.jobs.job import Caps, Job, JobState
+from pixart_ui.jobs.job import Caps, Job, JobState, Trial
 from pixart_ui.jobs.listing import unknown_job
-from pixart_ui.jobs.rows import group_key, job_of
+from pixart_ui.jobs.rows import group_key, job_of, trial_key
 from pixart_ui.request import ResolvedRequest
 
 NO_CAPS = Caps()
@@ -51,6 +51,18 @@ class Submissions(Database):
             start = first_position(db, len(pictures)) if is_urgent else last_position(db)
             return tuple(
                 _insert(db, start + index, name, owner, request, now) for index, (name, request) in enumerate(pictures)
+            )
+
+    def submit_trials(self, trials: Sequence[tuple[ResolvedRequest, Trial]], owner: str) -> tuple[Job, ...]:
+        """Put runs of a comparison at the end of the queue as one batch, all or none. Raises InputError."""
+        batch, now = secrets.token_hex(8), time.time()
+        with self._change(is_durable=True) as db:
+            self._check_caps(db, {owner: len(trials)})
+            db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
+            start = last_position(db)
+            return tuple(
+                _insert(db, start + index, batch, owner, request, now, trial)
+                for index, (request, trial) in enumerate(trials)
             )
 
     def duplicate(self, job_ids: Sequence[int], owner: str) -> tuple[Job, ...]:
@@ -116,11 +128,29 @@ def last_position(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(position), 0) FROM jobs").fetchone()[0]) + 1
 
 
-def _insert(db: sqlite3.Connection, position: int, batch: str, owner: str, request: ResolvedRequest, now: float) -> Job:
+def _insert(
+    db: sqlite3.Connection,
+    position: int,
+    batch: str,
+    owner: str,
+    request: ResolvedRequest,
+    now: float,
+    trial: Trial | None = None,
+) -> Job:
+    key = group_key(request) if trial is None else trial_key(trial)
+    names = (None, None, None) if trial is None else (trial.comparison, trial.cell, trial.strategy)
     cursor = db.execute(
-        "INSERT INTO jobs (batch, owner, state, position, request, group_key, created_at) "
-        "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
-        (batch, owner, position, request.model_dump_json(), group_key(request), now),
+        "INSERT INTO jobs (batch, owner, state, position, request, group_key, created_at, comparison, cell, strategy) "
+        "VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
+        (batch, owner, position, request.model_dump_json(), key, now, *names),
     )
     assert cursor.lastrowid is not None
-    return Job(id=cursor.lastrowid, batch=batch, owner=owner, state=JobState.QUEUED, request=request, created_at=now)
+    return Job(
+        id=cursor.lastrowid,
+        batch=batch,
+        owner=owner,
+        state=JobState.QUEUED,
+        request=request,
+        created_at=now,
+        trial=trial,
+    )
