@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 import psutil
 
 from bench.__main__ import ROOT, free_port, is_served, wait_for
@@ -98,7 +99,7 @@ def one_browser(url: str, process: psutil.Process, worker: Worker) -> Iterator[t
         "a claimed group": worker.claim,
         "nothing new": lambda: None,
     }
-    with httpx.Client(base_url=url) as client:
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=30)) as client:
         for view, query in VIEWS.items():
             mark = ask(client, query, "")[1]
             for name, change in changes.items():
@@ -111,11 +112,15 @@ def one_browser(url: str, process: psutil.Process, worker: Worker) -> Iterator[t
                 yield f"{view}: {name}", in_words(seconds, (cpu_seconds(process) - before) / NUM_ROUNDS)
 
 
-def ask(client: httpx.Client, query: dict[str, str], mark: str) -> tuple[float, str]:
+def ask(client: HTTPConnection, query: dict[str, str], mark: str) -> tuple[float, str]:
+    """Seconds, and the mark of what is shown then."""
+    address = "/live?" + urlencode({**query, "mark": mark})
     started = time.perf_counter()
-    answer = client.get("/live", params={**query, "mark": mark})
+    client.request("GET", address)
+    answer = client.getresponse()
+    body = answer.read()
     took = time.perf_counter() - started
-    return took, answer.json()["mark"] if answer.status_code == 200 else mark
+    return took, json.loads(body)["mark"] if answer.status == 200 else mark
 
 
 def in_words(seconds: Sequence[float], cpu: float) -> str:

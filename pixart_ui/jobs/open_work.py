@@ -61,7 +61,8 @@ class Waiting:
     @cached_property
     def order(self) -> Sequence[int]:
         """The ids as they come when everybody takes turns; which of them share a group is left aside."""
-        return list(in_turn([[row[0] for row in rows] for rows in self.by_owner]))
+        ids = [[row[0] for row in rows] for rows in self.by_owner]
+        return ids[0] if len(ids) == 1 else list(in_turn(ids))
 
     @cached_property
     def places(self) -> Mapping[int, int]:

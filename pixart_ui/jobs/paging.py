@@ -6,7 +6,6 @@ It reads ids alone, from indexes, and of what ended only those of the page: a lo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pixart_ui.jobs.job import JobState
@@ -29,7 +28,7 @@ def ids_of_page(
     db: sqlite3.Connection, waiting: Waiting, wanted: Filter, limit: int | None, offset: int
 ) -> tuple[list[int], int]:
     """The jobs of the page, from `offset` on, and how many the filter lets through in all."""
-    ahead = [*_open_ids(db, waiting, wanted)]
+    ahead = _open_ids(db, waiting, wanted)
     if wanted.found is not None:
         ahead = [id_ for id_ in ahead if id_ in wanted.found]
     end = None if limit is None else offset + limit
@@ -39,15 +38,17 @@ def ids_of_page(
     return shown + ended, len(ahead) + num_ended
 
 
-def _open_ids(db: sqlite3.Connection, waiting: Waiting, wanted: Filter) -> Iterator[int]:
+def _open_ids(db: sqlite3.Connection, waiting: Waiting, wanted: Filter) -> list[int]:
     query = f"SELECT id FROM jobs WHERE state=:state AND {_OWNED} ORDER BY position, id"
+    found: list[int] = []
     if JobState.RUNNING in wanted.states:
-        yield from (row[0] for row in db.execute(query, {"state": JobState.RUNNING, "owner": wanted.owner}))
+        found += [row[0] for row in db.execute(query, {"state": JobState.RUNNING, "owner": wanted.owner})]
     if JobState.QUEUED in wanted.states and wanted.owner is None:
-        yield from waiting.order
+        found += waiting.order
     elif JobState.QUEUED in wanted.states:
         own = frozenset(row[0] for row in db.execute(query, {"state": JobState.QUEUED, "owner": wanted.owner}))
-        yield from (id_ for id_ in waiting.order if id_ in own)
+        found += [id_ for id_ in waiting.order if id_ in own]
+    return found
 
 
 def _ended_ids(db: sqlite3.Connection, wanted: Filter, start: int, end: int | None) -> tuple[list[int], int]:
