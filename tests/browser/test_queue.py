@@ -29,8 +29,8 @@ from tests.browser.test_page import ATTACK
 SOON = 2_500
 ORDER = "rows => rows.map(row => Number(row.dataset.key))"
 TABLE = """prompt,steps,seed,size
-a red circle above a blue square at sunset,40,1,256x256
-a yellow moon above a purple house at night,30,2,256x256
+a red circle above a blue square at sunset,30,1,256x256
+a yellow moon above a purple house at night,20,2,256x256
 a green tree,4,3,256x256
 a blue boat by the sea,4,4,256x256
 a pink star,4,5,256x256
@@ -316,17 +316,17 @@ def test_a_shipped_queue_is_looked_at_and_a_sweep_is_counted_before(queue: Page)
     expect(queue.get_by_role("button", name="Add 2 jobs")).to_be_enabled()
 
 
-def test_wrong_files_are_sentences_and_nothing_is_added(queue: Page, services: Services) -> None:
+def test_wrong_files_are_sentences_and_nothing_is_added(queue: Page, services: Services, tmp_path: Path) -> None:
     way(queue, "file")
+    file = tmp_path / "mine.csv"
     for content, sentence in (
         (b"colour,steps\nred,5\n", "prompt"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "mine.csv"),
         (b"prompt,steps\na tree,0\n", "Row 2: Steps"),
         (b"a" * (20 << 20), "at most 16"),
     ):
-        queue.locator("#field-file input[type=file]").set_input_files(
-            {"name": "mine.csv", "mimeType": "text/csv", "buffer": content}
-        )
+        file.write_bytes(content)
+        queue.locator("#field-file input[type=file]").set_input_files(file)
         expect(queue.locator("#draft [role=alert]")).to_contain_text(sentence)
         expect(queue.locator("#add")).to_be_disabled()
         queue.locator("#field-file").get_by_role("button", name="Clear").click()
