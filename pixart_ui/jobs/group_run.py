@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -94,6 +96,7 @@ class GroupRun:
         self._active = 0
         self._notes: list[str] = []
         self._latents = LatentFiles(settings.latents_dir)
+        self._previews: deque[Path] = deque()
         self._keys: dict[int, str] = {}
         self._kept: dict[int, KeptLatents] = {}
         self._saves: dict[int, Future[None]] = {}
@@ -179,7 +182,7 @@ class GroupRun:
         if index in self._open:
             self._active = index
             self._begun.add(index)
-            name = self._write_preview(self._jobs[index], preview) if preview is not None else None
+            name = self._write_preview(index, preview) if preview is not None else None
             self._write_progress(index, phase, name)
 
     def _write_progress(self, index: int, phase: Phase | None, preview: str | None) -> None:
@@ -260,13 +263,17 @@ class GroupRun:
         if is_ours:
             self._latents.discard(job.id)
         attempt = "*" if is_ours else job.attempt
-        for path in self._settings.previews_dir.glob(f"{job.id}-{attempt}.jpg"):
+        for path in self._settings.previews_dir.glob(f"{job.id}-{attempt}-*.jpg"):
             path.unlink(missing_ok=True)
 
-    def _write_preview(self, job: Job, preview: Image.Image) -> str | None:
-        """A preview that cannot be written is no reason to stop."""
-        name = f"{job.id}-{job.attempt}.jpg"
-        path = self._settings.previews_dir / name
+    def _write_preview(self, index: int, preview: Image.Image) -> str | None:
+        """A preview that cannot be written is no reason to stop.
+
+        Each has a name of its own: to replace a file can mean to wait for the disk. A browser may still ask for the
+        one before it.
+        """
+        job, step = self._jobs[index], self._steps[index]
+        path = self._settings.previews_dir / f"{job.id}-{job.attempt}-{step}.jpg"
         aside = path.with_suffix(".part")
         try:
             preview.convert("RGB").save(aside, "JPEG", quality=80)
@@ -274,7 +281,10 @@ class GroupRun:
         except OSError as error:
             log.warning("preview of job %d: %s", job.id, error)
             return None
-        return name
+        self._previews.append(path)
+        if len(self._previews) > 2:
+            self._previews.popleft().unlink(missing_ok=True)
+        return path.name
 
 
 def image_name(job: Job) -> str:

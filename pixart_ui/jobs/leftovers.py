@@ -20,7 +20,7 @@ from pixart_ui.settings import Settings
 # file for so long; none takes longer to write.
 FORGOTTEN_SECONDS = 3600.0
 _BEGUN = re.compile(r"\..*\.png\.(\d+)\.part|[0-9a-f]{64}\.(\d+)\.part|\.calibration\.json\.(\d+)")
-_PREVIEW = re.compile(r"(\d+)-\d+\.(?:jpg|part)")
+_PREVIEW = re.compile(r"(\d+)-\d+-\d+\.(?:jpg|part)")
 
 
 def sweep(settings: Settings, journal: Journal) -> None:

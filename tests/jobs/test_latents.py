@@ -182,8 +182,8 @@ def test_what_a_dead_worker_began_is_swept_and_what_a_living_one_writes_stays(
         settings.images_dir / f".20260101-000001-5.png.{dead_pid}.part",
         settings.embeddings_dir / f"{sha}.{dead_pid}.part",
         settings.data_dir / f".calibration.json.{dead_pid}",
-        settings.previews_dir / "1-1.jpg",
-        settings.previews_dir / "1-1.part",
+        settings.previews_dir / "1-1-3.jpg",
+        settings.previews_dir / "1-1-6.part",
     ]
     others = [
         settings.images_dir / f".20260101-000002-5.png.{own_pid}.part",
