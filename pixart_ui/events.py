@@ -188,6 +188,7 @@ class ImageFailed:
     index: int
     message: str
     is_cancelled: bool = False
+    is_out_of_memory: bool = False
 
 
 Event = (

@@ -30,7 +30,9 @@ from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
 from pixart_ui.engine.device import Device, open_device
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
 from pixart_ui.engine.encode import encode
+from pixart_ui.engine.forced import Forced
 from pixart_ui.engine.group import Group
+from pixart_ui.engine.known_text import KnownText
 from pixart_ui.engine.opening import Hashes, Locate, Opening
 from pixart_ui.engine.planning import Planning
 from pixart_ui.engine.preparation import Preparation
@@ -140,16 +142,18 @@ class Engine:
         requests: Sequence[ResolvedRequest],
         is_cancelled: IsCancelled,
         latents: Mapping[int, LatentArray] | None = None,
+        *,
+        forced: Forced | None = None,
     ) -> Iterator[Event]:
         """Make the pictures of requests that share checkpoint, precisions, numerics and whether blocks are compiled.
 
         A picture whose `latents` are given, as `LatentsReady` said them in a run with the same `latents_key`, is
-        decoded at once.
+        decoded at once. With `forced` the weights are held that way, and every text is encoded.
 
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
-        group = self._opening.open(requests, latents)
+        group = self._opening.open(requests, latents, forced)
         yield Planned(group.plan)
         try:
             with closing(self._preparation(group, is_cancelled)) as preparation:
@@ -175,6 +179,8 @@ class Engine:
                 raise  # from asking whether it was cancelled: not this picture's fault
             except Cancelled:
                 yield ImageFailed(index, "Cancelled.", is_cancelled=True)
+            except OutOfMemory as error:
+                yield ImageFailed(index, error.message, is_out_of_memory=True)
             except PixArtError as error:
                 yield ImageFailed(index, error.message)
             else:
@@ -191,12 +197,35 @@ class Engine:
         }
         return json.dumps(decisive, sort_keys=True)
 
-    def prepare(self, requests: Sequence[ResolvedRequest]) -> None:
-        """Have all weights that these need in their stored form, without drawing. Raises what `run` raises."""
-        with closing(self._preparation(self._opening.open(requests), lambda _: False)) as preparation:
+    def prepare(
+        self,
+        requests: Sequence[ResolvedRequest],
+        is_cancelled: IsCancelled = lambda _: False,
+        *,
+        forced: Forced | None = None,
+    ) -> None:
+        """Have all weights that these need in their stored form, without drawing.
+
+        Raises what `run` raises, and Cancelled.
+        """
+        with closing(self._preparation(self._opening.open(requests, forced=forced), is_cancelled)) as preparation:
             for component in shapes.WEIGHTS:
                 for _ in preparation.wait(component):
                     pass
+
+    def clear(self) -> None:
+        """Let go of everything that is held on the device, so that what comes next is measured alone."""
+        self._components.keep_only(())
+        self._components.warm_up.wait()
+        memory.collect(self._device)
+
+    def held_bytes(self) -> int:
+        """What torch has reserved of a GPU; on a CPU this process's resident set. Safe to ask from another thread."""
+        return memory.held_bytes(self._device)
+
+    def known_text(self, request: ResolvedRequest) -> KnownText | None:
+        """The embedding of a request's prompt and the words of its tokens, once `run` has encoded it."""
+        return self._opening.known_text(request)
 
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
@@ -354,7 +383,7 @@ class Engine:
                     yield SteppedDown(phase, group.plan, reason)
                     continue
                 smaller = self._planning.step_down(demand, plan, phase)
-                if smaller is None:
+                if smaller is None or group.has_fixed_residency:
                     raise
                 reason = f"{phase}: {smaller.phase(phase).reason}."
                 group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != plan.phase(Phase.DECODE).tile

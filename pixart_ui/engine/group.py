@@ -11,6 +11,7 @@ from pixart_ui.catalog import Component
 from pixart_ui.engine.costs import Demand
 from pixart_ui.engine.embeddings import Embedding, EmbeddingKey
 from pixart_ui.engine.encode import Tokens
+from pixart_ui.engine.forced import Forced
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.previews import LatentRgb
 from pixart_ui.engine.shapes import ComponentShape
@@ -53,6 +54,7 @@ class Group:
     num_tokens: int
     plan: Plan
     latents: Mapping[int, LatentArray] = field(default_factory=dict)
+    forced: Forced | None = None
     kernel: str = ""
     blocks: str = ""
     is_cap_lifted: bool = False
@@ -63,6 +65,10 @@ class Group:
     @property
     def precision(self) -> Precision:
         return self.requests[0].precision
+
+    @property
+    def has_fixed_residency(self) -> bool:
+        return self.forced is not None and self.forced.residency is not None
 
     def plan_of(self, index: int) -> Plan:
         """The plan with the picture's own decode tile, or the smaller one that memory was enough for."""

@@ -48,6 +48,13 @@ def peaks(device: Device) -> dict[str, int | None]:
     }
 
 
+def held_bytes(device: Device) -> int:
+    """What torch has reserved of a GPU now; on a CPU the resident set of this process."""
+    if device.is_cuda:
+        return torch.cuda.memory_reserved(device.torch_device)
+    return int(psutil.Process().memory_info().rss)
+
+
 def release(device: Device) -> None:
     """Give back to the driver what nobody holds any more."""
     if device.is_cuda:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from pixart_ui import __version__
 from pixart_ui.catalog import Component
-from pixart_ui.engine import compiling, memory, schedulers, shapes
+from pixart_ui.engine import compiling, memory, planner, schedulers, shapes
 from pixart_ui.engine.components import Components, as_checkpoint_error, load_tokenizer
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.embeddings import EmbeddingCache, EmbeddingKey
 from pixart_ui.engine.encode import TextCleaner, tokenize
+from pixart_ui.engine.forced import Forced
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.group import Group, Texts, embedding_key
+from pixart_ui.engine.known_text import KnownText
 from pixart_ui.engine.planning import Planning
 from pixart_ui.engine.precision import require_transformer
 from pixart_ui.engine.previews import latent_rgb
@@ -64,7 +66,12 @@ class Opening:
     _schedulers: dict[tuple[Scheduler, Path, bytes], Any] = field(default_factory=dict)
     _shapes: dict[WeightSource, shapes.ComponentShape] = field(default_factory=dict)
 
-    def open(self, requests: Sequence[ResolvedRequest], latents: Mapping[int, LatentArray] | None = None) -> Group:
+    def open(
+        self,
+        requests: Sequence[ResolvedRequest],
+        latents: Mapping[int, LatentArray] | None = None,
+        forced: Forced | None = None,
+    ) -> Group:
         """Drop what another checkpoint left on the device, and plan. Raises what `Engine.run` raises."""
         first = requests[0]
         require_transformer(first.transformer_precision, self.device)
@@ -94,6 +101,7 @@ class Opening:
             num_tokens=0,
             plan=Plan(()),
             latents={} if latents is None else latents,
+            forced=forced,
         )
         self._see_texts(group)
         self._plan(group)
@@ -109,6 +117,23 @@ class Opening:
             versions=self.versions,
         )
 
+    def known_text(self, request: ResolvedRequest) -> KnownText | None:
+        """The embedding of its prompt that is kept, with the words of its tokens; None where none is."""
+        located = self.locate(request.checkpoint)
+        key = embedding_key(
+            request,
+            self._texts(request).prompt,
+            self.hashes(located),
+            dtype=str(self.device.compute_dtype(request.precision)),
+            device=self.device.torch_device.type,
+            versions=self.versions,
+        )
+        embedding = self.embeddings.get(key)
+        if embedding is None:
+            return None
+        tokenizer = self._tokenizer(located.folders["tokenizer"])
+        return KnownText.of(embedding, tokenize(key.text, tokenizer, request.max_tokens, request.numerics), tokenizer)
+
     def _see_texts(self, group: Group) -> None:
         """Which texts the cache holds, and the tokens of the others; a picture that has its latents needs none."""
         first, tokenizer = group.requests[0], self._tokenizer(group.located.folders["tokenizer"])
@@ -117,7 +142,8 @@ class Opening:
         }
         undrawn = [pair for index, pair in enumerate(group.texts) if index not in group.latents]
         for text in dict.fromkeys(text for pair in undrawn for text in pair):
-            embedding = self.embeddings.get(self.embedding_key(group, text))
+            is_measured = group.forced is not None
+            embedding = None if is_measured else self.embeddings.get(self.embedding_key(group, text))
             if embedding is not None:
                 group.embeddings[text] = embedding
             else:
@@ -130,6 +156,12 @@ class Opening:
             components.warm_up.wait()  # it takes memory that is not ours to plan with
         memory.cap(self.device, self.device.budget_bytes)
         kept = components.kept_bytes()
+        if group.forced is not None:
+            limits = planning.limits(components.on_device_now(), kept)
+            tile = planner.decode_tile(group.demand(), group.forced.limits(limits))
+            group.tiles = [tile] * len(group.requests)
+            group.plan = group.forced.plan(group.demand(), limits)
+            return
         group.tiles = [planning.decode_tile(group.demand(index), kept) for index in range(len(group.requests))]
         group.plan = planning.choose(group.demand(), components.on_device_now(), kept)
 
