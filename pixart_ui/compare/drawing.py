@@ -1,31 +1,22 @@
 """A comparison as figures: which runs stand in them, and with which words.
 
-Of several prompts the first is drawn, of several seeds the first; tables have all of them. Pictures are read from the
-folder that the comparison's names are relative to. Imports matplotlib: the page imports this only when it draws.
+Pictures are read from the folder that the comparison's names are relative to. Imports matplotlib: the page imports
+this only when it draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from pixart_ui.compare import figures
-from pixart_ui.compare.comparison import Comparison, Memory, Result, Timeline, TimelineKind
+from pixart_ui.compare.comparison import Comparison
 from pixart_ui.compare.figure_style import LIGHT, Scheme
-from pixart_ui.compare.figures import Bar, Run, Shown, Words
+from pixart_ui.compare.figures import Bar, Shown, Words
 from pixart_ui.compare.summary import Column, columns, floor
-from pixart_ui.compare.verdict import MEMORY_TITLES, failure_in_words, headline, share_in_short
-
-TIMELINE_TITLES: Mapping[TimelineKind, str] = {
-    "reserved": "GPU memory, reserved by torch",
-    "allocated": "GPU memory, allocated by torch",
-    "device": "memory in use on the whole device",
-    "rss": "RAM of the worker's process",
-}
-MAX_LINES = 8
-NOT_MEASURED = "memory was not measured"
+from pixart_ui.compare.timelines import TIMELINE_TITLES, Run, conditions, first_result, memory_kind, timeline_runs
+from pixart_ui.compare.verdict import failure_in_words, headline, share_in_short
 
 
 def guides_figure(comparison: Comparison, folder: Path, scheme: Scheme = LIGHT) -> bytes:
@@ -57,33 +48,6 @@ def bars_figure(comparison: Comparison, scheme: Scheme = LIGHT) -> bytes:
         for column in columns(comparison)
     ]
     return figures.bars(rows, words(comparison), budget_bytes=comparison.device.budget_bytes, scheme=scheme)
-
-
-def timeline_runs(comparison: Comparison) -> list[Run]:
-    """The runs of the first prompt that were sampled, of the kind of the first; at most eight."""
-    found = [Run(column.label, line) for column in columns(comparison) for line in _timelines(first_result(column))]
-    return [run for run in found if run.timeline.kind == found[0].timeline.kind][:MAX_LINES]
-
-
-def first_result(column: Column) -> Result | None:
-    """The column's run of the first row that gave a picture, else its first run."""
-    return next(iter(column.done), next(iter(column.results), None))
-
-
-def memory_kind(comparison: Comparison) -> str:
-    """What the memory figure is, in words."""
-    memory = next(iter(_memories(comparison)), None)
-    return MEMORY_TITLES[memory.kind] if memory is not None else NOT_MEASURED
-
-
-def conditions(comparison: Comparison) -> str:
-    """Where it was measured and what was drawn, on one line."""
-    request = next((result.request for result in comparison.results if result.request is not None), None)
-    parts = [comparison.device.name]
-    parts += [f"{name} {comparison.versions[name]}" for name in ("torch", "diffusers") if name in comparison.versions]
-    if request is not None:
-        parts += [Path(request.checkpoint).name, f"{request.width}×{request.height}", f"{request.steps} steps"]
-    return " · ".join(parts)
 
 
 def words(comparison: Comparison) -> Words:
@@ -120,11 +84,6 @@ def _distance(comparison: Comparison, column: Column) -> str:
     return share_in_short(floor(comparison).share(column.rms_levels))
 
 
-def _timelines(result: Result | None) -> Iterator[Timeline]:
-    if result is not None and result.timeline is not None:
-        yield result.timeline
-
-
 def _shown_budget(comparison: Comparison, run: Run) -> int | None:
     """A budget is kept by what torch reserves; beside other kinds of memory its line would say what is not so."""
     return comparison.device.budget_bytes if run.timeline.kind in ("reserved", "allocated") else None
@@ -134,7 +93,3 @@ def _compute_seconds(column: Column) -> float | None:
     if column.seconds is None:
         return None
     return max(0.0, column.seconds - (column.load_seconds or 0.0))
-
-
-def _memories(comparison: Comparison) -> Iterator[Memory]:
-    yield from (result.memory for result in comparison.results if result.memory is not None)

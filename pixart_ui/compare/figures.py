@@ -18,7 +18,9 @@ from PIL import Image
 
 from pixart_ui.byte_size import show_bytes
 from pixart_ui.compare.comparison import Timeline
-from pixart_ui.compare.figure_style import DPI, LIGHT, Scheme, Sheet, label, memory_scale, round_steps, set_ticks
+from pixart_ui.compare.figure_style import DPI, LIGHT, Scheme, Sheet, label, set_ticks
+from pixart_ui.compare.scales import memory_scale, round_steps
+from pixart_ui.compare.timelines import Run
 
 MARGIN = 0.35
 MAX_COLUMNS = 5
@@ -37,14 +39,6 @@ class Shown:
     picture: Image.Image | None
     lines: tuple[str, ...] = ()
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A line of the timeline."""
-
-    name: str
-    timeline: Timeline
 
 
 @dataclass(frozen=True)

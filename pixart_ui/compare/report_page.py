@@ -29,6 +29,7 @@ from pixart_ui.compare.report_words import REDUCED_SIDE
 from pixart_ui.compare.summary import Floor, columns, floor
 from pixart_ui.compare.sweep import Role
 from pixart_ui.compare.table import as_csv
+from pixart_ui.compare.timelines import conditions, memory_kind
 from pixart_ui.compare.verdict import failure_in_words, headline, sentences, share_in_short
 
 HERE = Path(__file__).resolve().parent / "page"
@@ -92,7 +93,7 @@ def _page(comparison: Comparison, folder: Path, figure: bytes) -> dict[str, Any]
         "version": __version__,
         "name": comparison.name,
         "created": f"{comparison.created.day} {comparison.created:%B %Y, %H:%M %Z}",
-        "conditions": drawing.conditions(comparison),
+        "conditions": conditions(comparison),
         "headline": headline(comparison),
         "sentences": sentences(comparison),
         "advice": report_words.advice(comparison),
@@ -102,7 +103,7 @@ def _page(comparison: Comparison, folder: Path, figure: bytes) -> dict[str, Any]
         "has_maps": comparison.heat_scale_levels is not None,
         "heat_scale": comparison.heat_scale_levels,
         "heat_stops": ", ".join(metrics.heat_stops()),
-        "memory_title": drawing.memory_kind(comparison),
+        "memory_title": memory_kind(comparison),
         "floor_note": report_words.floor_note(comparison),
         "picture_note": report_words.picture_note(is_reduced=is_reduced),
         "num_rows": num_rows,

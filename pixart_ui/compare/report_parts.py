@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from pixart_ui.byte_size import show_bytes
 from pixart_ui.compare.comparison import Comparison, PhaseFigures, Result
-from pixart_ui.compare.drawing import TIMELINE_TITLES, timeline_runs
-from pixart_ui.compare.figure_style import memory_scale, round_steps
-from pixart_ui.compare.figures import Run
+from pixart_ui.compare.scales import memory_scale, round_steps
 from pixart_ui.compare.summary import FIGURES, Column, Figure, Floor, columns, floor
+from pixart_ui.compare.timelines import TIMELINE_TITLES, Run, timeline_runs
 from pixart_ui.compare.verdict import STATE_WORDS, failure_in_words
 
 DASH = "–"
@@ -68,7 +67,7 @@ class DrawnBand:
 
 @dataclass(frozen=True)
 class DrawnRun:
-    """`points` are those of a polyline in a square of 1000 by 1000."""
+    """`points` are those of a polyline in a square of 1000 by 1000: the end of all runs, and the highest tick."""
 
     name: str
     points: str
@@ -82,6 +81,8 @@ class DrawnTimeline:
     seconds: tuple[Tick, ...]
     runs: tuple[DrawnRun, ...]
     budget: Tick | None
+    end_seconds: float
+    top_bytes: float
 
     @property
     def name_chars(self) -> int:
@@ -181,6 +182,8 @@ def timeline(comparison: Comparison) -> DrawnTimeline | None:
         seconds=tuple(Tick(_percent(tick, end), f"{tick:g} s" if tick else "0") for tick in seconds),
         runs=tuple(_drawn(run, end, ticks[-1], phases) for run in runs),
         budget=Tick(_percent(budget, ticks[-1]), f"budget {show_bytes(budget)}") if budget is not None else None,
+        end_seconds=end,
+        top_bytes=ticks[-1],
     )
 
 

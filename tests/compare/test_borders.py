@@ -24,6 +24,9 @@ HEAVY = {"torch", "diffusers", "transformers", "gradio", "matplotlib", "skimage"
         "changes",
         "kept",
         "table",
+        "timelines",
+        "report_parts",
+        "report_words",
     ],
 )
 def test_importing_brings_in_nothing_heavy(module: str) -> None:

@@ -11,8 +11,10 @@ from PIL import Image
 
 from pixart_ui.compare import figures
 from pixart_ui.compare.comparison import Band, Timeline
-from pixart_ui.compare.figure_style import DARK, LIGHT, Scheme, memory_scale, round_steps, writable
-from pixart_ui.compare.figures import Bar, Run, Shown, Words
+from pixart_ui.compare.figure_style import DARK, LIGHT, Scheme, writable
+from pixart_ui.compare.figures import Bar, Shown, Words
+from pixart_ui.compare.scales import memory_scale, round_steps
+from pixart_ui.compare.timelines import Run
 
 GIB = 2**30
 WORDS = Words("nf4 holds 5.2 GiB less than fp16.", "NVIDIA Imaginary", "peak GPU memory, reserved by torch")
