@@ -19,9 +19,7 @@ import torch
 from pixart_ui.engine.engine import EngineFiles
 from pixart_ui.request import Precision, ResolvedRequest, TransformerPrecision
 from tests.engine.conftest import facts_of, latents_of, make_requests, run
-from tests.gpu.test_full_size import STEPS, assert_kept_to_plan, files, folder, open_engine
-
-__all__ = ["files", "folder"]  # fixtures
+from tests.gpu.test_full_size import STEPS, assert_kept_to_plan, open_engine
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")]
 TIMED_STEPS = 20
