@@ -13,6 +13,7 @@ from pixart_ui.jobs.job import JobState
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
 from pixart_ui.ui import words
+from pixart_ui.ui.build import MAX_UPLOAD
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.sweep import MAX_VALUES, Sweep, Vary, sweep, values_of
@@ -232,6 +233,14 @@ def test_a_file_that_is_none_is_one_sentence(
     assert "message problem" in html
     assert "went wrong inside" not in html
     assert button(handlers, values)[1] is False
+
+
+def test_a_file_that_is_too_large_reaches_us_and_gets_our_sentence(
+    services: Services, handlers: WayHandlers, ways: Ways, asked: Values
+) -> None:
+    assert int(MAX_UPLOAD.removesuffix("mb")) << 20 > 100 << 20
+    large = upload(services, "large.csv", b"prompt\n" + b"a" * (17 << 20))
+    assert "at most 16" in shown(handlers, asked | {ways.way: "file", ways.file: large})
 
 
 def test_every_shipped_queue_can_be_loaded(
