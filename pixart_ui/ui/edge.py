@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 # Unqueued, so that closing or reloading a page loses nothing.
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
+# Of several quick changes the last one counts.
+LAST: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
 # SQLite counts to 2^63.
 MAX_ID_DIGITS = 18
 

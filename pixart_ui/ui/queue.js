@@ -202,7 +202,11 @@
 
   // What is done, and what came of it ----------------------------------------------------------------------------
   // Thousands of jobs take a moment.
-  document.addEventListener("click", (event) => event.target.closest?.("#add:not(:disabled)")?.setAttribute("aria-busy", "true"));
+  document.addEventListener("click", (event) => {
+    const add = event.target.closest?.("#add:not(:disabled)");
+    add?.setAttribute("aria-busy", "true");
+    setTimeout(() => add?.removeAttribute("aria-busy"), 20_000); // no answer ever came
+  });
 
   function act(verb, jobs) {
     press("do-queue", `${verb}:${jobs || ""}`);

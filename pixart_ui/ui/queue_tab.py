@@ -13,7 +13,7 @@ import gradio as gr
 
 from pixart_ui.services import Services
 from pixart_ui.ui import queue_bar, words
-from pixart_ui.ui.edge import QUIET
+from pixart_ui.ui.edge import LAST, QUIET, guarded
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.offer import offer
 from pixart_ui.ui.queue_verbs import act
@@ -22,8 +22,6 @@ from pixart_ui.ui.way_handlers import WayHandlers
 from pixart_ui.ui.ways import Ways, build_ways
 
 ONE_AFTER_THE_OTHER = {"trigger_mode": "multiple", **QUIET}
-# Of several quick changes the last one counts.
-LAST = {"trigger_mode": "always_last", **QUIET}
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _wire(services: Services, form: Form, ways: Ways, controls: QueueControls, a
     form.num_images.change(None, form.num_images, ways.each, js="(count) => count", **QUIET)
 
     ways.vary.input(
-        lambda vary, checkpoint: _first_values(services, vary, checkpoint),
+        lambda vary, checkpoint: guarded(lambda: _first_values(services, vary, checkpoint), lambda _: gr.skip()),
         [ways.vary, form.checkpoint],
         ways.values,
         **QUIET,

@@ -12,7 +12,7 @@ import gradio as gr
 
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, header, result, words
-from pixart_ui.ui.edge import QUIET
+from pixart_ui.ui.edge import LAST, QUIET
 from pixart_ui.ui.editing import Editor, build_edit, wire_edit
 from pixart_ui.ui.form import Form, build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
@@ -114,6 +114,6 @@ def _wire_estimate(form: Form, controls: Controls, handlers: Handlers) -> None:
     for part in costly:
         part.change(None, js="() => window.pixart.predict()", **QUIET)
     predicted = controls.predict.click(
-        handlers.predict, costly, [controls.estimate, controls.message], preprocess=False, **QUIET
+        handlers.predict, costly, [controls.estimate, controls.message], preprocess=False, **LAST
     )
     predicted.then(None, controls.estimate, js="(html) => window.pixart.show('estimate', html)", **QUIET)

@@ -260,7 +260,7 @@ EXPORTS: Mapping[str, str] = {
     "/archive.zip": "Its pictures as ZIP",
 }
 LOADS_SAVED = "{saved} loads of T5 saved"
-LOADS_SAVED_HINT = "T5 was loaded {loads} times; one load served a whole group, or the prompt was encoded already."
+LOADS_SAVED_HINT = "Loads of T5 so far: {loads}. One serves a whole group, and a prompt that is known needs none."
 SHOW_ALL = "Show all {count}"
 
 # The queue: the ways in
@@ -349,6 +349,138 @@ EDITING = "These are the settings of job {id}. It waits as it was until you save
 SAVED = "Job {id} is changed and keeps its place."
 HAS_BEGUN = "Job {id} has begun or is over, so it cannot be changed any more: duplicate it and change the copy."
 
+# Comparisons: what is asked
+COMPARE = "Compare"
+COMPARE_THIS = "Compare"
+NEW_COMPARISON = "New comparison"
+COMPARE_AXIS = "What varies"
+COMPARE_SECOND_AXIS = "And also"
+COMPARE_NO_AXIS = "Nothing else"
+COMPARE_VALUES = "Values"
+COMPARE_MORE = "More values"
+COMPARE_MORE_HINT = "With commas between, for example {example}"
+COMPARE_PROMPTS_LABEL = "Prompts"
+COMPARE_PROMPTS: Mapping[str, str] = {"form": "The one on Single", "set": "24 of ours", "lines": "Lines"}
+COMPARE_LINES = "Prompts, one a line"
+COMPARE_LINES_EXAMPLE = "a red circle above a blue square\na yellow moon above a purple house"
+COMPARE_START = "Start"
+COMPARE_START_COUNT = "Start {runs}"
+COMPARE_AXES: Mapping[str, str] = {
+    "precision": "Text encoder precision",
+    "transformer-precision": "Transformer precision",
+    "strategy": "Memory strategy",
+    "numerics": "Numerics",
+    "scheduler": "Scheduler",
+    "steps": "Steps",
+    "guidance": "Guidance",
+    "size": "Size",
+    "checkpoint": "Checkpoint",
+    "seed": "Seed",
+}
+COMPARE_EXAMPLES: Mapping[str, str] = {
+    "strategy": "ours@3GiB, diffusers:group-block-stream",
+    "steps": "12, 16",
+    "guidance": "2.5, 7",
+    "size": "192x320",
+    "seed": "7, 42",
+    "checkpoint": "a folder of this machine",
+}
+COMPARE_NO_PROMPT = "There is no prompt on Single yet. Take one of these, or write your own there:"
+COMPARE_NOTHING = "Write a prompt a line."
+COMPARE_BASE = "All else as on Single: {settings}."
+COMPARE_REFERENCE = "reference"
+COMPARE_GRID = "{columns} for {prompts}"
+COMPARE_FLOOR = "The reference also runs again and with another seed, so that differences have a scale."
+COMPARE_PEAK = "peak {peak}"
+COMPARE_NO_TIME = "how long it takes is known once the engine has started"
+COMPARE_STARTED = "{runs} are in the queue."
+
+# Comparisons: those that are kept
+COMPARISONS = "Comparisons"
+COMPARE_EMPTY_TITLE = "What does each precision cost?"
+COMPARE_EMPTY_TEXT = (
+    "One prompt, drawn in several ways: pictures side by side, with the memory, the time and the distance of each. "
+    "Press Start; the runs go through the queue like any other job."
+)
+COMPARE_DONE_OF = "{done} of {total}"
+COMPARE_RUNNING = "{done} of {total} runs done"
+COMPARE_PARTLY = "{done} of {total} runs done; the others were not run"
+COMPARE_COMPLETE = "All {total} runs done"
+COMPARE_UNREADABLE = "cannot be read"
+COMPARE_RENAME = "Rename"
+COMPARE_RENAME_LABEL = "Name of this comparison"
+COMPARE_DELETE = "Delete"
+COMPARE_DELETE_ASK = "Delete “{name}” with its pictures? This cannot be taken back."
+COMPARE_CANCEL = "Cancel"
+COMPARE_RESUME = "Resume"
+COMPARE_REPORT = "Report"
+COMPARE_REPORTS: Mapping[str, str] = {
+    "report.html?open": "Open the report",
+    "report.html": "Report as HTML",
+    "report.json": "Report as JSON",
+    "report.csv": "Table as CSV",
+    "figure.png": "Figure as PNG",
+}
+COMPARE_RENAMED = "It is called “{name}” now."
+COMPARE_DELETED = "“{name}” is deleted."
+COMPARE_CANCELLED = "Its open runs are cancelled; what is done stays."
+COMPARE_RESUMED = "{runs} are in the queue again."
+COMPARE_NOTHING_TO_RESUME = "Every run has its result or its place in the queue."
+RUN, RUNS = "1 run", "{count} runs"
+COLUMN, COLUMNS = "1 way", "{count} ways"
+PROMPT_COUNT, PROMPTS_COUNT = "1 prompt", "{count} prompts"
+
+# Comparisons: what came of it
+COMPARE_ADVICE = "Which should I use?"
+COMPARE_ADVICE_FOR = "For"
+COMPARE_ROOM_HERE = "{name}, {free} free"
+COMPARE_ROOM_ANY = "any device"
+COMPARE_ROOM = "a budget of {size} GiB"
+COMPARE_ONE_BY_ONE = "One by one"
+COMPARE_PICTURES = "Pictures"
+COMPARE_PICK_HINT = "Choose two pictures to lay them over each other."
+COMPARE_PICKED_HINT = "Now choose the second one."
+COMPARE_PICK = "{name}: {prompt}. Choose it for comparing."
+COMPARE_SCALE = "The scale"
+COMPARE_OTHER_PROMPTS = "The other {count} prompts"
+COMPARE_WAITING = "Waiting"
+COMPARE_NOT_RUN = "Not run"
+COMPARE_IS_REFERENCE = "the reference"
+COMPARE_IDENTICAL = "identical to the reference"
+COMPARE_LEVELS = "{levels:.1f} levels away"
+COMPARE_NO_PICTURE = "its picture is gone"
+COMPARE_TIMELINE = "Memory over time"
+COMPARE_TIMELINE_LABEL = "Memory over time, a line for each run. The arrow keys move through it."
+COMPARE_TIMELINE_HINT = "Point at a moment, or move through it with the arrow keys."
+COMPARE_BARS = "Side by side"
+COMPARE_BAR_MEMORY = "Memory"
+COMPARE_BAR_SECONDS = "Seconds"
+COMPARE_BAR_DISTANCE = "Difference, × another seed"
+COMPARE_BAR_LOADING = "of them {seconds} loading"
+COMPARE_NONE = "none"
+COMPARE_TABLE = "Every run"
+COMPARE_TABLE_ALL = "Over all rows"
+COMPARE_TABLE_HINT = "Press a heading to sort."
+COMPARE_METHOD = "How it was measured"
+
+# Comparisons: two pictures
+PAIR = "Two pictures"
+PAIR_FIRST = "Left"
+PAIR_SECOND = "Right"
+PAIR_SWAP = "Swap"
+PAIR_MODES: Mapping[str, str] = {"slider": "Slider", "beside": "Side by side", "map": "Heat map"}
+PAIR_MODE = "How they are shown"
+PAIR_ZOOMS: Mapping[str, str] = {"fit": "Fit", "1": "1:1", "2": "2×", "4": "4×"}
+PAIR_ZOOM = "Zoom"
+PAIR_CLOSE = "Close"
+PAIR_SLIDER = "How much of the left picture is shown"
+PAIR_MAP_ALT = "Where the two pictures differ: the brighter, the more"
+PAIR_IDENTICAL = "The two pictures are identical, pixel by pixel."
+PAIR_DIFFER = "They differ by {levels:.1f} levels of 255 (PSNR {psnr:.1f} dB)."
+PAIR_SHARE = "That is {share}."
+PAIR_SCALE = "{scale} levels of 255"
+PAIR_GONE = "A picture of this pair is no longer here: choose two others."
+
 # Messages
 REUSED_SETTINGS = "The settings of that picture are in the form."
 REUSED_SEED = "Seed {seed} is kept for the next pictures."
@@ -368,6 +500,12 @@ SCRIPT_WORDS: Mapping[str, str] = {
     "span": "Starts about {starts}, done about {ends}",
     "yes": "Yes",
     "no": "No, leave it",
+    "pick": COMPARE_PICK_HINT,
+    "picked": COMPARE_PICKED_HINT,
+    "name": COMPARE_RENAME_LABEL,
+    "save": SAVE,
+    "leave": LEAVE,
+    "gone": PAIR_GONE,
 }
 
 
@@ -381,6 +519,10 @@ def enqueued(count: int, place: int | None) -> str:
 
 def num_jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{count:,} jobs"
+
+
+def num_runs(count: int) -> str:
+    return count_jobs(count, RUN, RUNS)
 
 
 def num_seeds(count: int) -> str:
