@@ -218,6 +218,7 @@ class Engine:
         self._components.keep_only(())
         self._components.warm_up.wait()
         memory.collect(self._device)
+        memory.trim()
 
     def held_bytes(self) -> int:
         """What torch has reserved of a GPU; on a CPU this process's resident set. Safe to ask from another thread."""

@@ -6,6 +6,7 @@ reports for the whole device. On a CPU: the peak resident set of this process si
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 
@@ -46,6 +47,12 @@ def peaks(device: Device) -> dict[str, int | None]:
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device.torch_device),
         "device_used_bytes": used_bytes(device.id),
     }
+
+
+def trim() -> None:
+    """Give back to the system what the C library keeps of freed memory, where it can (glibc)."""
+    if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        malloc_trim(0)
 
 
 def held_bytes(device: Device) -> int:

@@ -129,8 +129,8 @@ class Journal(QueueEdits, Listing, Keeping):
             ).fetchall()
             return frozenset(row["id"] for row in rows)
 
-    def finish(self, job: Job, *, image: str | None, facts: Mapping[str, Any]) -> bool:
-        """The picture is on the disk, None: with its comparison. False: the job is no longer ours."""
+    def finish(self, job: Job, *, image: str, facts: Mapping[str, Any]) -> bool:
+        """The picture is on the disk. False: the job is no longer ours."""
         with self._change(is_durable=True) as db:
             is_ours = _write_attempt(
                 db,

@@ -40,7 +40,7 @@ class Keeping(Database):
                     """
                     SELECT id, image FROM (
                         SELECT id, image, finished_at, row_number() OVER (ORDER BY finished_at DESC, id DESC) AS place
-                        FROM jobs WHERE state='done' AND image IS NOT NULL AND NOT is_starred
+                        FROM jobs WHERE state='done' AND comparison IS NULL AND NOT is_starred
                             AND image_removed_at IS NULL)
                     WHERE place > :keep OR finished_at < :before ORDER BY finished_at, id LIMIT :limit
                     """,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 
 from pixart_ui.events import Phase
@@ -18,7 +19,7 @@ def group_key(request: ResolvedRequest) -> str:
 
 def trial_key(trial: Trial) -> str:
     """Each run of a comparison is measured alone: no other job has its key."""
-    return json.dumps(["trial", trial.comparison, trial.cell])
+    return json.dumps(["trial", trial.comparison, trial.cell, secrets.token_hex(4)])
 
 
 def job_of(row: sqlite3.Row) -> Job:

@@ -32,6 +32,7 @@ from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.latents import LatentFiles
 from pixart_ui.jobs.lock import CPU_ID, device_lock
 from pixart_ui.jobs.room import room_for
+from pixart_ui.jobs.trial_run import TrialRun
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
@@ -75,6 +76,7 @@ class Worker:
         self._size: int | None = settings.group_size
         self._latents = LatentFiles(settings.latents_dir)
         self._info: dict[str, Any] = {}
+        self._warmed: set[str] = set()
 
     def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
         """Run jobs until `stop` is set; with `only`, until those jobs have ended; draining, until none is left.
@@ -144,7 +146,7 @@ class Worker:
 
     def _run_group(self, jobs: Sequence[Job], stop: threading.Event) -> None:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
-        run = GroupRun(self._settings, self._journal, self._engine, jobs, stop, self._tell)
+        run = self._run_of(jobs, stop)
         try:
             run.run()
         except JournalError:
@@ -168,6 +170,13 @@ class Worker:
         if run.shortage is not None:
             self._journal.pause(run.shortage.rstrip("."))
             self._journal.give_back(self.name, is_fault=False)
+
+    def _run_of(self, jobs: Sequence[Job], stop: threading.Event) -> GroupRun | TrialRun:
+        """A run of a comparison is always claimed alone."""
+        common = (self._settings, self._journal, self._engine)
+        if jobs[0].trial is not None:
+            return TrialRun(*common, jobs[0], stop, self._tell, self._warmed)
+        return GroupRun(*common, jobs, stop, self._tell)
 
     def _bury_predecessors(self) -> None:
         """Whoever holds the device's lock knows that its earlier workers are dead: no need to wait for their leases."""
