@@ -18,13 +18,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from pixart_ui import prediction
 from pixart_ui.byte_size import show_bytes
 from pixart_ui.commands.flags import add_device_flags, add_request_flags, asked, given_request_flags
+from pixart_ui.commands.progress import Progress
 from pixart_ui.errors import DiskFullError, InputError
-from pixart_ui.events import Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
 from pixart_ui.jobs.lock import DeviceTaken
@@ -60,9 +60,8 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     wanted = _asked(args) if source is None else None
     target = Target.parse(args.out)
     services = Services.open(settings)
-    _log_aside(settings)
-    _check_device(settings, services.journal.workers())
-    _check_budget(settings, services.journal.workers())
+    log_aside(settings)
+    check_workers(settings, services.journal.workers())
     requests = services.resolve(wanted) if wanted is not None else _again(services, source, args)
     target.check()
     jobs = services.submit_resolved(requests)
@@ -75,7 +74,7 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     return _conclude(jobs)
 
 
-def _log_aside(settings: Settings) -> None:
+def log_aside(settings: Settings) -> None:
     """The terminal gets sentences; what the libraries say beside goes where the page's worker writes as well."""
     logging.basicConfig(filename=settings.logs_dir / "worker.log", format=LOG_FORMAT)
     logging.captureWarnings(True)
@@ -101,6 +100,12 @@ def _again(services: Services, source: Path | None, args: argparse.Namespace) ->
     request = images.read_request(source)
     services.hub.locate(services.catalog.get(request.checkpoint))
     return (request,)
+
+
+def check_workers(settings: Settings, workers: Sequence[WorkerStatus]) -> None:
+    """Whether the flags ask for what a worker that runs is not. Raises InputError."""
+    _check_device(settings, workers)
+    _check_budget(settings, workers)
 
 
 def _check_device(settings: Settings, workers: Sequence[WorkerStatus]) -> None:
@@ -223,7 +228,7 @@ def _follow(services: Services, jobs: Sequence[Job], progress: Progress) -> tupl
                 own.start_if_needed()
                 time.sleep(POLL_SECONDS)
                 jobs = _present(services, jobs)
-                progress.show(jobs, pause=services.journal.pause_reason())
+                progress.show(jobs, services.journal.workers(), pause=services.journal.pause_reason())
     except BaseException:
         services.journal.cancel(ids)
         raise
@@ -290,43 +295,6 @@ class OwnWorker:
                 worker.serve(self._stop, only=self._job_ids)
         except Exception as error:  # noqa: BLE001 - carried to the thread that waits, and raised there
             self._error = error
-
-
-class Progress:
-    """What the jobs are doing, on one line that is rewritten, or line by line where nobody watches."""
-
-    def __init__(self, stream: TextIO, jobs: Sequence[Job]) -> None:
-        self._stream = stream
-        self._is_live = stream.isatty()
-        self._last = ""
-        self._num_jobs = len(jobs)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_live and self._last:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-
-    def show(self, jobs: Sequence[Job], *, pause: str | None = None) -> None:
-        line = self._line(jobs, pause)
-        if line == self._last:
-            return
-        self._last = line
-        self._stream.write(f"\r\x1b[K{line}" if self._is_live else f"{line}\n")
-        self._stream.flush()
-
-    def _line(self, jobs: Sequence[Job], pause: str | None) -> str:
-        active = next((job for job in jobs if job.phase is not None), None)
-        if active is None and pause is not None and any(job.state is JobState.QUEUED for job in jobs):
-            return f"the queue is paused ({pause}): waiting for `queue resume`"
-        if active is None:
-            return self._last if any(job.state is not JobState.QUEUED for job in jobs) else "waiting for the worker"
-        place = f"{jobs.index(active) + 1}/{self._num_jobs} " if self._num_jobs > 1 else ""
-        if active.phase is Phase.DENOISE:
-            return f"{place}denoise {active.step}/{active.request.steps}"
-        return f"{place}{active.phase}"
 
 
 # What is said at the end

@@ -117,8 +117,16 @@ def run_prune(settings: Settings, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"freed_bytes": freed, "left_bytes": left}))
     else:
-        print(f"{human(freed)} of converted weights removed, {human(left)} left.")
+        print(_pruned(freed, left))
     return 0
+
+
+def _pruned(freed: int, left: int) -> str:
+    if freed:
+        return f"{human(freed)} of converted weights removed, {human(left) if left else 'none'} left."
+    if left:
+        return f"Nothing to remove: {human(left)} of converted weights are of checkpoints on this disk."
+    return "Nothing to remove: there are no converted weights."
 
 
 def print_list(stored: Iterable[StoredFile]) -> None:

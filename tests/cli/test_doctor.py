@@ -149,7 +149,7 @@ def test_a_card_is_shown_and_the_wrong_torch_for_it_is_said(
 def test_what_plans_stand_on_is_a_line_each(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(settings) == 0
     text = capsys.readouterr().out
-    assert "0.0 kB of converted weights are kept in the data folder" in text
+    assert "0 bytes of converted weights are kept in the data folder" in text
     assert "\n  budget: none, it is for GPUs only\n" in text
     assert "nothing was measured yet: the first predictions are estimates" in text
 

@@ -163,7 +163,7 @@ def test_a_terminal_gets_one_line_that_changes_and_ends() -> None:
     meter.end()
 
     first, second, third = terminal.getvalue().removeprefix("\r").rstrip("\n").split("\r")
-    assert first == "sigma-512: 0.0 kB of 2.0 GB (0 %), 0 of 1 files"
+    assert first == "sigma-512: 0 bytes of 2.0 GB (0 %), 0 of 1 files"
     assert second.startswith("sigma-512: 500.0 MB of 2.0 GB (25 %), 0 of 1 files, ")
     assert third.startswith("sigma-512: 2.0 GB of 2.0 GB (100 %), 1 of 1 files")
     assert len(third) >= len(second)

@@ -131,8 +131,10 @@ def test_prune_keeps_what_listed_checkpoints_use(models: Models, toy: Path) -> N
     assert models.stored == [kept]
     assert done["freed_bytes"] > 0
     assert done["left_bytes"] == kept.stat().st_size
-    assert models("prune", "--all").out == "6.6 MB of converted weights removed, 0.0 kB left.\n"
+    assert models("prune").out == "Nothing to remove: 6.6 MB of converted weights are of checkpoints on this disk.\n"
+    assert models("prune", "--all").out == "6.6 MB of converted weights removed, none left.\n"
     assert models.stored == []
+    assert models("prune").out == "Nothing to remove: there are no converted weights.\n"
 
 
 @pytest.mark.parametrize(
