@@ -69,6 +69,13 @@ def test_every_change_of_what_waits_is_seen(journal: Journal, edit: str) -> None
     fresh.close()
 
 
+def test_a_move_is_seen_while_nothing_runs(journal: Journal) -> None:
+    journal.submit([request(seed) for seed in range(3)], "local")
+    assert list(journal.open_work().waiting.order) == [1, 2, 3]
+    journal.move([3], Move.UP)
+    assert list(journal.open_work().waiting.order) == [1, 3, 2]
+
+
 def test_a_job_that_came_back_with_a_strike_between_two_looks_shows_it(journal: Journal) -> None:
     journal.submit([request(1), request(2)], "local")
     journal.open_work()

@@ -65,6 +65,12 @@ def test_a_group_shares_its_weights_and_jumps_over_others() -> None:
     assert ids([[row(1), row(2, weights="B"), row(3), row(4, weights="B")]]) == [[1, 3], [2, 4]]
 
 
+def test_what_does_not_fit_a_full_group_comes_in_its_turn() -> None:
+    mixed = [row(1), row(2, weights="B"), row(3), row(4, weights="B"), row(5)]
+    assert ids([mixed], group_size=1) == [[1], [2], [3], [4], [5]]
+    assert ids([mixed], group_size=2) == [[1, 3], [2, 4], [5]]
+
+
 def test_a_job_over_which_a_worker_died_runs_alone() -> None:
     assert ids([[row(1), row(2, strikes=1), row(3)]]) == [[1, 3], [2]]
     assert ids([[row(2, strikes=1), row(1), row(3)]]) == [[2], [1, 3]]
