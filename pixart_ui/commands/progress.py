@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from pixart_ui.commands.meter import human
+from pixart_ui.engine.costs import COMPONENT_OF
 from pixart_ui.events import Phase
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
 
@@ -47,7 +48,8 @@ class Progress:
             return self._last if any(job.state is not JobState.QUEUED for job in jobs) else "waiting for the worker"
         place = f"{jobs.index(active) + 1}/{self._num_jobs} " if self._num_jobs > 1 else ""
         told = next((worker.info.get("preparing") for worker in workers if worker.id == active.worker), None)
-        if told is not None:
+        # A worker reports now and then: what it said of another phase is over.
+        if active.phase is not None and told is not None and told["component"] == COMPONENT_OF[active.phase]:
             return f"{place}{active.phase}: {self._preparing(active, told)}"
         if active.phase is Phase.DENOISE:
             return f"{place}denoise {active.step}/{active.request.steps}"

@@ -47,13 +47,16 @@ def test_weights_being_prepared_are_told_with_how_far_that_is(jobs: list[Job]) -
     terminal = Terminal()
     with Progress(terminal, jobs) as progress:
         progress.show(jobs, [worker("worker-0", preparing=None), preparing("text_encoder", 1_250_000_000)])
-        progress.show(jobs, [preparing("transformer", 0)])
-        progress.show(jobs, [worker("worker-1")])
+        progress.show(jobs, [preparing("transformer", 0)])  # of the last picture, and over
+        drawing = [jobs[0], replace(jobs[1], phase=Phase.DENOISE)]
+        progress.show(drawing, [preparing("transformer", 0)])
+        progress.show(drawing, [worker("worker-1")])
     lines = terminal.getvalue().removeprefix("\r\x1b[K").split("\r\x1b[K")
     assert lines == [
         "2/2 encode: preparing T5 as nf4, once: 1.2 GB of 6.0 GB",
-        "2/2 encode: preparing the transformer, once: 0 bytes of 6.0 GB",
         "2/2 encode",
+        "2/2 denoise: preparing the transformer, once: 0 bytes of 6.0 GB",
+        "2/2 denoise 0/20",
         "",
     ]
 
