@@ -5,6 +5,7 @@
     python -m bench figure --help    # their frontier as a picture, and the table
     python -m bench list             # the strategies' names
     python -m bench adding           # many jobs from a CSV
+    python -m bench queueing         # what the queue adds to the engine
 
 Everything is real: `python app.py` in a process of its own with an empty data folder, PixArt-Tiny, pictures of 256²
 in 20 steps with guidance. The first picture is cold; the warm ones are new prompts afterwards.
@@ -48,6 +49,7 @@ COMMANDS = {
     "compare": "bench.compare",
     "figure": "bench.figure",
     "list": "bench.names",
+    "queueing": "bench.queueing",
     "watching": "bench.watching",
 }
 

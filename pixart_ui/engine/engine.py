@@ -147,7 +147,7 @@ class Engine:
     ) -> Iterator[Event]:
         """Make the pictures of requests that share checkpoint, precisions, numerics and whether blocks are compiled.
 
-        A picture whose `latents` are given, as `LatentsReady` said them in a run with the same `latents_key`, is
+        A picture whose `latents` are given, as `LatentsReady` said them in a run with the same of `latents_keys`, is
         decoded at once. With `forced` the weights are held that way, and every text is encoded.
 
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
@@ -159,7 +159,7 @@ class Engine:
             with closing(self._preparation(group, is_cancelled)) as preparation:
                 yield from self._draw(group, preparation, is_cancelled)
         finally:
-            memory.release(self._device)
+            (memory.collect if group.has_run_out else memory.release)(self._device)
         self._planning.save()
 
     def _draw(self, group: Group, preparation: Preparation, is_cancelled: IsCancelled) -> Iterator[Event]:
@@ -186,16 +186,20 @@ class Engine:
             else:
                 yield ImageReady(index, image, self._facts(group, index, (encoding, denoising, decoding)))
 
-    def latents_key(self, request: ResolvedRequest) -> str:
-        """Everything that decides a picture's latents, as text. Raises CheckpointError."""
-        located = self._opening.locate(request.checkpoint)
-        decisive = {
-            "request": request.model_dump(mode="json"),
+    def latents_keys(self, requests: Sequence[ResolvedRequest]) -> list[str]:
+        """Everything that decides each picture's latents, as text, for requests as `run` takes them.
+
+        Raises CheckpointError.
+        """
+        located = self._opening.locate(requests[0].checkpoint)
+        shared = {
             "components": dict(self._opening.hashes(located)),
             "device": [self._device.torch_device.type, self._device.name],
             "versions": dict(self._opening.versions),
         }
-        return json.dumps(decisive, sort_keys=True)
+        return [
+            json.dumps(shared | {"request": request.model_dump(mode="json")}, sort_keys=True) for request in requests
+        ]
 
     def prepare(
         self,
@@ -375,23 +379,28 @@ class Engine:
             try:
                 return (yield from attempt())
             except OutOfMemory:
-                demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
-                self._planning.learn_too_small(demand, plan, phase)
-                if self._device.holds_caps and self._cap(group, phase, index) < group.plan.budget_bytes:
-                    reason = f"{phase} took more memory than was predicted: it began again with all of the budget."
-                    group.is_cap_lifted = True
-                    group.notes.append(reason)
-                    yield SteppedDown(phase, group.plan, reason)
-                    continue
-                smaller = self._planning.step_down(demand, plan, phase)
-                if smaller is None or group.has_fixed_residency:
+                group.has_run_out = True
+                reason = self._make_smaller(group, phase, index)
+                if reason is None:
                     raise
-                reason = f"{phase}: {smaller.phase(phase).reason}."
-                group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != plan.phase(Phase.DECODE).tile
-                group.is_cap_lifted |= demand.pixels < group.demand().pixels  # larger ones take more than it predicts
-                group.plan = smaller
-                group.notes.append(reason)
-            yield SteppedDown(phase, smaller, reason)
+            memory.collect(self._device)  # not before: while an error is handled, it holds what the attempt had made
+            group.notes.append(reason)
+            yield SteppedDown(phase, group.plan, reason)
+
+    def _make_smaller(self, group: Group, phase: Phase, index: int | None) -> str | None:
+        """Give the group a plan that takes less, or all of the budget; says why, None where nothing is left to try."""
+        demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
+        self._planning.learn_too_small(demand, plan, phase)
+        if self._device.holds_caps and self._cap(group, phase, index) < group.plan.budget_bytes:
+            group.is_cap_lifted = True
+            return f"{phase} took more memory than was predicted: it began again with all of the budget."
+        smaller = self._planning.step_down(demand, plan, phase)
+        if smaller is None or group.has_fixed_residency:
+            return None
+        group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != plan.phase(Phase.DECODE).tile
+        group.is_cap_lifted |= demand.pixels < group.demand().pixels  # larger ones take more than it predicts
+        group.plan = smaller
+        return f"{phase}: {smaller.phase(phase).reason}."
 
     @contextmanager
     def _phase(self, group: Group, phase: Phase, index: int | None = None) -> Iterator[PhaseClock]:

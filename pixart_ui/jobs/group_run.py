@@ -56,7 +56,7 @@ class EngineLike(Protocol):
 
     def info(self) -> dict[str, Any]: ...
 
-    def latents_key(self, request: ResolvedRequest) -> str: ...
+    def latents_keys(self, requests: Sequence[ResolvedRequest]) -> list[str]: ...
 
     def run(
         self,
@@ -97,7 +97,7 @@ class GroupRun:
         self._notes: list[str] = []
         self._latents = LatentFiles(settings.latents_dir)
         self._previews: deque[Path] = deque()
-        self._keys: dict[int, str] = {}
+        self._keys: list[str] = []
         self._kept: dict[int, KeptLatents] = {}
         self._saves: dict[int, Future[None]] = {}
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
@@ -125,8 +125,8 @@ class GroupRun:
 
     def _find_latents(self) -> dict[int, LatentArray]:
         """What an earlier attempt drew and could not record."""
+        self._keys = self._engine.latents_keys([job.request for job in self._jobs])
         for index, job in self._open.items():
-            self._keys[index] = self._engine.latents_key(job.request)
             kept = self._latents.get(job.id, self._keys[index])
             if kept is not None:
                 self._kept[index] = kept

@@ -34,7 +34,7 @@ class KeptLatents:
 
 
 class LatentFiles:
-    """The folder of kept latents. `key` is the engine's `latents_key`."""
+    """The folder of kept latents. `key` is one of the engine's `latents_keys`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -108,8 +108,8 @@ def test_the_key_of_latents_tells_apart_what_decides_them(tiny_engine: Engine) -
         request.model_copy(update=change)
         for change in ({"seed": 8}, {"steps": 3}, {"numerics": Numerics.EXACT}, {"precision": Precision.NF4})
     ]
-    keys = [tiny_engine.latents_key(other) for other in (request, *others)]
+    keys = tiny_engine.latents_keys([request, *others])
     assert len(set(keys)) == len(keys)
-    assert tiny_engine.latents_key(request.model_copy()) == keys[0]
+    assert tiny_engine.latents_keys([request.model_copy()]) == keys[:1]
     tiny_engine._device = dataclasses.replace(tiny_engine._device, name="another")
-    assert tiny_engine.latents_key(request) not in keys
+    assert tiny_engine.latents_keys([request])[0] not in keys

@@ -71,8 +71,8 @@ class PlainEngine:
     def info(self) -> dict[str, Any]:
         return {"name": "Plain", "memory_free_bytes": 1 << 30, "memory_total_bytes": 2 << 30}
 
-    def latents_key(self, request: ResolvedRequest) -> str:
-        return request.model_dump_json()
+    def latents_keys(self, requests: Sequence[ResolvedRequest]) -> list[str]:
+        return [request.model_dump_json() for request in requests]
 
     def run(
         self,
