@@ -58,6 +58,7 @@ class Group:
     kernel: str = ""
     blocks: str = ""
     is_cap_lifted: bool = False
+    has_run_out: bool = False
     is_tile_lowered: bool = False
     tiles: list[int | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
