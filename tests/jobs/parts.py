@@ -60,11 +60,13 @@ def request(seed: int = 0, **changes: Any) -> ResolvedRequest:
 class PlainEngine:
     """Draws a grey square whose shade is the seed; `groups` records.
 
-    `on_step(index, step)` runs inside each step, `on_decode(index)` inside the decoding.
+    `on_encode()` runs inside the encoding, `on_step(index, step)` inside each step, `on_decode(index)` inside the
+    decoding.
     """
 
     on_step: Callable[[int, int], None] = lambda index, step: None
     on_decode: Callable[[int], None] = lambda index: None
+    on_encode: Callable[[], None] = lambda: None
     device_id: str = "cpu"
     groups: list[list[int]] = field(default_factory=list)
 
@@ -82,6 +84,7 @@ class PlainEngine:
     ) -> Iterator[Event]:
         self.groups.append([request.seed for request in requests])
         yield PhaseStarted(Phase.ENCODE)
+        self.on_encode()
         yield PhaseFinished(PhaseMeasurement(Phase.ENCODE, 0.0, bytes_moved=1))
         for index, asked in enumerate(requests):
             if is_cancelled(index):

@@ -19,7 +19,7 @@ from pixart_ui.events import Event, Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.group_run import image_name
 from pixart_ui.jobs.group_size import FEW
-from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.jobs.job import Job, JobState, Move
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.worker import Worker
 from pixart_ui.request import ResolvedRequest
@@ -293,6 +293,56 @@ def test_an_urgent_job_waits_for_one_picture_not_for_the_group(settings: Setting
     assert [job.request.seed for job in journal.ended_by("one")] == [0, 100, 1, 2, 3]
     assert engine.groups == [[0, 1, 2, 3], [100, 1, 2, 3]]
     assert {journal.job(job.id).state for job in jobs} == {JobState.DONE}
+
+
+def test_an_urgent_job_that_comes_while_a_group_is_encoded_is_drawn_before_it(
+    settings: Settings, journal: Journal
+) -> None:
+    journal.submit([request(seed) for seed in range(30)], "local")
+    drawn: list[int] = []
+
+    def order_one() -> None:
+        if len(engine.groups) == 1:
+            journal.submit([request(100)], "local", is_urgent=True)
+
+    engine = PlainEngine(lambda index, _: drawn.append(engine.groups[-1][index]), on_encode=order_one)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    assert drawn[0] == 100
+    assert [len(group) for group in engine.groups] == [30, 31]
+    assert {job.state for job in journal.jobs()} == {JobState.DONE}
+
+
+def test_a_newcomer_does_not_wait_for_the_group_of_another(settings: Settings, journal: Journal) -> None:
+    journal.submit([request(seed) for seed in range(4)], "early")
+
+    def come(index: int, step: int) -> None:
+        if len(engine.groups) == 1 and (index, step) == (0, 2):
+            journal.submit([request(100)], "late")
+
+    engine = PlainEngine(come)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    assert engine.groups == [[0, 1, 2, 3], [100, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("verb", ["move", "edit", "cancel"])
+def test_what_waits_in_the_group_obeys_at_once(settings: Settings, journal: Journal, verb: str) -> None:
+    jobs = journal.submit([request(seed) for seed in range(4)], "local")
+
+    def act(index: int, step: int) -> None:
+        if len(engine.groups) > 1 or (index, step) != (0, 2):
+            return
+        if verb == "move":
+            journal.move([jobs[3].id], Move.FIRST)
+        elif verb == "edit":
+            journal.edit(jobs[3].id, request(99))
+        else:
+            journal.cancel([jobs[3].id])
+            assert journal.job(jobs[3].id).state is JobState.CANCELLED
+
+    engine = PlainEngine(act)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    drawn = [job.request.seed for job in journal.ended_by("one") if job.state is JobState.DONE]
+    assert drawn == {"move": [0, 3, 1, 2], "edit": [0, 1, 2, 99], "cancel": [0, 1, 2]}[verb]
 
 
 def test_a_job_for_the_end_of_the_queue_interrupts_nothing(settings: Settings, journal: Journal) -> None:
