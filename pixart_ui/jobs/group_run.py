@@ -219,8 +219,9 @@ class GroupRun:
         name = image_name(job)
         try:
             images.save(image, self._settings.images_dir / name, job.request, facts)
-        except DiskFullError as error:
-            self.shortage = error.message
+        except DiskFullError:
+            folder = self._settings.images_dir
+            self.shortage = f"{name} does not fit on the disk of {folder}: free some space, then resume the queue"
             return
         except OSError as error:
             reason = f"The picture {name} cannot be written ({error.strerror}): check the data folder."
