@@ -61,7 +61,7 @@ class Answers:
         last = self._last
         if last is None or not self._is_fresh(last):
             at, state = time.monotonic(), self._live.state()
-            is_same = last is not None and (last.state.revision, last.state.engine) == (state.revision, state.engine)
+            is_same = last is not None and last.state.is_like(state)
             last = self._last = _Read(at, state, last.bodies if last is not None and is_same else {})
         return last
 

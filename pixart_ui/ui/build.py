@@ -15,6 +15,8 @@ import gradio as gr
 from pixart_ui.services import Services
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
+from pixart_ui.ui.compare_routes import compare_routes
+from pixart_ui.ui.compare_tab import build_compare, build_compare_controls
 from pixart_ui.ui.exports import export_routes
 from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
@@ -38,11 +40,14 @@ def build(services: Services) -> gr.Blocks:
         build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
         controls = build_queue_controls(services)
+        compare = build_compare_controls(services, controls.answer)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
                 form = build_single(services, page, checkpoint, controls.answer)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
                 build_queue(services, form, controls)
+            with gr.Tab(words.COMPARE, id=Tab.COMPARE, elem_id="tab-compare"):
+                build_compare(services, form, compare, controls.answer)
     return page
 
 
@@ -85,7 +90,7 @@ def _launch_settings(services: Services, live: Live) -> dict[str, Any]:
         "css": theme.css(),
         "js": theme.script(),
         "app_kwargs": {
-            "routes": [*routes(settings, live), *export_routes(services)],
+            "routes": [*routes(settings, live), *export_routes(services), *compare_routes(services)],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -16,6 +16,7 @@ from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, words
+from pixart_ui.ui.compare_live import compare_regions
 from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
@@ -50,16 +51,25 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class State:
-    """What decides whether anything has changed; `num_changes` are those that this process had made by then."""
+    """What decides whether anything has changed; `num_changes` are those that this process had made by then.
+
+    `kept` stands for the kept comparisons, whose names and files are not in the journal.
+    """
 
     revision: int
     workers: Sequence[WorkerStatus]
     trouble: str | None
     engine: str
     num_changes: int
+    kept: str
 
     def mark(self, look: Look) -> str:
-        return _digest(self.revision, self.engine, look)
+        return _digest(self.revision, self.engine, look, self.kept if look.tab is Tab.COMPARE else "")
+
+    def is_like(self, other: State) -> bool:
+        """Whether what is shown of both is the same."""
+        mine, others = (self.revision, self.engine, self.kept), (other.revision, other.engine, other.kept)
+        return mine == others
 
 
 class Live:
@@ -75,7 +85,8 @@ class Live:
         journal = self._services.journal
         num_changes, revision, workers = journal.num_changes, journal.revision(), journal.workers()
         trouble = self._watch.status()
-        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes)
+        kept = _digest(*self._services.comparisons())
+        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, kept)
 
     def is_overtaken(self, state: State) -> bool:
         """Whether this process itself has changed something since; what others changed is not looked for."""
@@ -105,6 +116,8 @@ class Live:
     def _regions(self, look: Look, now: Moment) -> Mapping[str, str]:
         if look.tab is Tab.QUEUE:
             return queue_regions(self._services, look.queue, now)
+        if look.tab is Tab.COMPARE:
+            return compare_regions(self._services, look.compare, now)
         return single_regions(self._services, look, now, self._examples)
 
 

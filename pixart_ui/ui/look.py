@@ -1,4 +1,4 @@
-"""What a page looks at: a tab, a picture on Single, a page of the queue's list. Read from the address that it asks.
+"""What a page looks at: a tab, a picture on Single, a page of the queue's list, a comparison. Read from its address.
 
 Anybody can write such an address: whatever is not one of ours becomes the usual view, and texts are cut.
 """
@@ -21,6 +21,7 @@ class Tab(StrEnum):
 
     SINGLE = "single"
     QUEUE = "queue"
+    COMPARE = "compare"
 
 
 class Shows(StrEnum):
@@ -45,6 +46,8 @@ _STATES: Mapping[Shows, tuple[JobState, ...]] = {
     Shows.ALL: tuple(JobState),
 }
 FOLDS = (Shows.FAILED, Shows.DONE)
+# Budgets that advice can be asked for, in GiB, as the page sends them.
+ROOMS_GIB = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 48, 80)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ class QueueLook:
 
 
 @dataclass(frozen=True)
+class CompareLook:
+    """The comparison that is open, empty for the newest; and the budget that advice is for, empty for this device's."""
+
+    comparison: str = ""
+    room: str = ""
+
+
+@dataclass(frozen=True)
 class Look:
     """`batch` is the request that a page follows on Single, `job` the picture in it."""
 
@@ -70,15 +81,17 @@ class Look:
     batch: str = ""
     job: str = ""
     queue: QueueLook = QueueLook()
+    compare: CompareLook = CompareLook()
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Look:
         """From an address. Never fails."""
         return cls(
-            tab=Tab.QUEUE if query.get("tab") == Tab.QUEUE else Tab.SINGLE,
+            tab=_tab(query.get("tab", "")),
             batch=query.get("batch", "")[:MAX_KEY_CHARS],
             job=query.get("job", "")[:MAX_KEY_CHARS],
             queue=queue_look(query),
+            compare=_compare_look(query),
         )
 
 
@@ -90,6 +103,18 @@ def queue_look(query: Mapping[str, str]) -> QueueLook:
         text=query.get("text", "")[:MAX_TEXT_CHARS].strip(),
         folds=tuple(fold for fold in FOLDS if fold in folds),
     )
+
+
+def _compare_look(query: Mapping[str, str]) -> CompareLook:
+    room = query.get("room", "")
+    return CompareLook(
+        comparison=query.get("comparison", "")[:MAX_KEY_CHARS],
+        room=room if room in [str(size) for size in ROOMS_GIB] else "",
+    )
+
+
+def _tab(text: str) -> Tab:
+    return Tab(text) if text in tuple(Tab) else Tab.SINGLE
 
 
 def _shows(text: str) -> Shows:

@@ -1,4 +1,4 @@
-(words, startQueue) => {
+(words, startQueue, startCompare) => {
   // The page's script: follows /live and writes what it says into the live regions; keys; light and dark.
   // It knows no job: the server renders everything, buttons say in data-act what they are for.
   const byId = (id) => document.getElementById(id);
@@ -79,6 +79,7 @@
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     list.dress(fresh.content);
+    compare.dress(fresh.content);
     morph(region, fresh.content);
     return true;
   }
@@ -90,6 +91,7 @@
     state.mark = state.isWhole ? answer.mark : "";
     state.isBusy = answer.is_busy;
     list.painted(place);
+    compare.painted();
     if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
     document.title = answer.title;
     byId("tab-queue-button")?.setAttribute("data-count", answer.num_waiting ? answer.num_waiting.toLocaleString("en") : "");
@@ -103,13 +105,18 @@
   function predict() {
     clearTimeout(state.predicting);
     state.predicting = setTimeout(() => byId("do-predict")?.click(), 200);
-    if (tab() === "queue") draft();
+    drafted();
   }
 
   // So does what the left side of the queue would add.
   function draft() {
     clearTimeout(state.drafting);
     state.drafting = setTimeout(() => byId("do-draft")?.click(), 250);
+  }
+
+  function drafted() {
+    if (tab() === "queue") draft();
+    if (tab() === "compare") compare.draft();
   }
 
   function lost(why) {
@@ -127,7 +134,7 @@
     if (document.hidden) return;
     const turn = ++state.polls;
     try {
-      const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query() });
+      const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query(), ...compare.query() });
       const answer = await fetch("/live?" + query, { cache: "no-store" });
       if (turn !== state.polls) return;
       lost(answer.ok ? "" : answer.status === 503 ? await answer.text() : words.lost);
@@ -150,7 +157,7 @@
 
   function turned() {
     history.replaceState(null, "", tab() === "single" ? location.pathname + location.search : "#" + tab());
-    if (tab() === "queue") draft();
+    drafted();
     poll();
   }
 
@@ -243,9 +250,10 @@
       event.preventDefault();
       event.stopPropagation();
       const [first, second] = isEditing() ? ["save-job", "save-new"] : ["generate", "enqueue"];
-      byId(tab() === "queue" ? "add" : event.shiftKey ? second : first)?.click();
+      byId({ queue: "add", compare: "compare-start" }[tab()] || (event.shiftKey ? second : first))?.click();
     } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options, dialog[open]")) {
       if (tab() === "queue") list.escape();
+      else if (tab() === "compare") compare.escape();
       else if (!isEditing()) document.querySelector("#stage [data-act=cancel]")?.click();
     }
   }, true);
@@ -265,11 +273,12 @@
     if (!prompt || state.isRestored) return;
     state.isRestored = true;
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
-    if (location.hash === "#queue") go("queue");
+    if (["#queue", "#compare"].includes(location.hash)) go(location.hash.slice(1));
   }
 
   const list = startQueue({ words, byId, kept, show, press, poll, acts, go });
-  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered };
+  const compare = startCompare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
+  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

@@ -283,5 +283,5 @@
     else unselect();
   }
 
-  return { query, place, painted, dress, tick, answered, escape };
+  return { query, place, painted, dress, tick, answered, ask, escape };
 }

@@ -1,5 +1,5 @@
 """The look: slate and one indigo, Inter, light and dark. Only values here; rules that Gradio has no variable for are in
-`page.css` and `queue.css`, the script in `page.js` and `queue.js`.
+`page.css`, `queue.css` and `compare.css`, the script in the files of those names.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ ASSETS = HERE.parent / "assets"
 
 
 def css() -> str:
-    sheets = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "queue.css"))
+    sheets = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "queue.css", "compare.css"))
     return sheets.replace("KEYS", words.GENERATE_KEYS)
 
 
 def script() -> str:
     """The page's script: one function that Gradio calls once the page stands."""
-    page, queue = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "queue.js"))
-    return f"() => {{ const words = {json.dumps(dict(words.SCRIPT_WORDS))};\n({page})(words, ({queue})); }}"
+    scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "queue.js", "compare.js"))
+    page, queue, compare = scripts
+    return (
+        f"() => {{ const words = {json.dumps(dict(words.SCRIPT_WORDS))};\n({page})(words, ({queue}), ({compare})); }}"
+    )
 
 
 def theme() -> gr.themes.Base:

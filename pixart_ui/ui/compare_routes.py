@@ -1,0 +1,106 @@
+"""Addresses of kept comparisons: pictures, the report in each of its forms, and the difference of two pictures.
+
+An id is the name of a folder that is kept here, or 404; a picture is a plain name inside of it. Reports are made when
+they are asked for, one at a time, and brought in by then: figures need a large library that the page starts without.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from pixart_ui.compare.comparison import IMAGES, Comparison
+from pixart_ui.compare.table import as_csv
+from pixart_ui.errors import InputError
+from pixart_ui.services import Services
+from pixart_ui.ui import compare_pair
+from pixart_ui.ui.routes import FOREVER, NEVER, file_named
+
+# The report is a page of its own: it needs its script, and saves what is inside it.
+SANDBOX = "sandbox allow-scripts allow-downloads allow-modals"
+Make = Callable[[Comparison, Path], bytes]
+
+
+def compare_routes(services: Services) -> list[BaseRoute]:
+    maker = _Maker()
+    forms: Mapping[str, tuple[str, Make]] = {
+        "report.html": ("text/html; charset=utf-8", maker.html),
+        "report.json": ("application/json", lambda comparison, _: comparison.model_dump_json(indent=1).encode()),
+        "report.csv": ("text/csv; charset=utf-8", lambda comparison, _: as_csv(comparison).encode("utf-8-sig")),
+        "figure.png": ("image/png", maker.figure),
+    }
+    return [
+        Route("/comparisons/{id}/images/{name}", _picture(services)),
+        Route("/comparisons/{id}/pair", _pair(services)),
+        *(Route(f"/comparisons/{{id}}/{name}", _file(services, name, *form)) for name, form in forms.items()),
+    ]
+
+
+class _Maker:
+    """Draws reports, one at a time: each takes some seconds of a core."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def figure(self, comparison: Comparison, folder: Path) -> bytes:
+        from pixart_ui.compare import drawing
+
+        with self._lock:
+            return drawing.guides_figure(comparison, folder)
+
+    def html(self, comparison: Comparison, folder: Path) -> bytes:
+        from pixart_ui.compare import report_page
+
+        figure = self.figure(comparison, folder)
+        with self._lock:
+            return report_page.render(comparison, folder, figure).encode()
+
+
+def _picture(services: Services) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        try:
+            folder = services.comparison_folder(request.path_params["id"])
+        except InputError as error:
+            return _refusal(error)
+        path = file_named(folder / IMAGES, request.path_params["name"])
+        return FileResponse(path, headers=FOREVER) if path is not None else PlainTextResponse("Not found", 404)
+
+    return answer
+
+
+def _pair(services: Services) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        query, comparison_id = request.query_params, request.path_params["id"]
+        try:
+            comparison = services.comparison(comparison_id)
+            folder = services.comparison_folder(comparison_id)
+            found = compare_pair.difference(comparison, folder, query.get("first", ""), query.get("second", ""))
+        except InputError as error:
+            return _refusal(error)
+        return JSONResponse(found, headers=NEVER)
+
+    return answer
+
+
+def _file(services: Services, name: str, media_type: str, make: Make) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        comparison_id = request.path_params["id"]
+        try:
+            content = make(services.comparison(comparison_id), services.comparison_folder(comparison_id))
+        except InputError as error:
+            return _refusal(error)
+        headers = {**NEVER, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": SANDBOX}
+        if "open" not in request.query_params:
+            headers["Content-Disposition"] = f'attachment; filename="{comparison_id}-{name}"'
+        return Response(content, media_type=media_type, headers=headers)
+
+    return answer
+
+
+def _refusal(error: InputError) -> Response:
+    return PlainTextResponse(error.message, status_code=404, headers=NEVER)
