@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import names
-from bench.job import CellJob, is_ours
+from bench.job import GUIDANCE_SCALE, CellJob, is_ours
 from bench.results import write_aside
 from pixart_ui.byte_size import parse_bytes
 from pixart_ui.errors import InputError
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         calibration=asked.calibration,
         is_from_disk=asked.from_disk,
         tile=asked.tile,
+        own_prompt=asked.prompt,
+        first_seed=asked.seed,
+        guidance_scale=asked.guidance,
     )
     text = json.dumps(measuring.measure(job), indent=2) + "\n"
     print(text) if asked.json is None else write_aside(asked.json, text)
@@ -66,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--groups", type=int, choices=(1, 2), default=1, help="2: a second, warm group (ours only)")
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="what was measured at other sizes (ours only)")
     parser.add_argument("--tile", type=int, help="side of the pieces that a peer's tiled VAE decodes")
+    parser.add_argument("--prompt", help="of every picture of a peer, instead of the usual ones")
+    parser.add_argument("--seed", type=int, default=0, help="of a peer's first picture")
+    parser.add_argument("--guidance", type=float, default=GUIDANCE_SCALE, help="of a peer's pictures")
     parser.add_argument("--from-disk", action="store_true", help="begin with nothing of the checkpoint in RAM")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the row here and not to the screen")
     return parser

@@ -56,6 +56,8 @@ SCALE = 0.02
 
 INDEX = {
     "_class_name": "PixArtSigmaPipeline",
+    # Whoever compares pictures of it says nothing about quality.
+    "_random_weights": True,
     "tokenizer": ["transformers", "T5Tokenizer"],
     "text_encoder": ["transformers", "T5EncoderModel"],
     "transformer": ["diffusers", "PixArtTransformer2DModel"],

@@ -38,7 +38,7 @@ class CellJob:
     may reserve on each GPU. With `num_groups` 2, a strategy of ours makes a second group of other pictures afterwards
     in the same process. `calibration` is what was measured before, at other sizes. With `is_from_disk` the page cache
     holds nothing of the checkpoint when the clock starts; else all of it. `tile` is the side of a peer's decode pieces,
-    None for the library's own.
+    None for the library's own. `own_prompt`, where there is one, is that of every picture.
     """
 
     strategy: str
@@ -53,6 +53,9 @@ class CellJob:
     calibration: Path | None = None
     is_from_disk: bool = False
     tile: int | None = None
+    own_prompt: str | None = None
+    first_seed: int = 0
+    guidance_scale: float = GUIDANCE_SCALE
 
     @property
     def is_ours(self) -> bool:
@@ -70,11 +73,13 @@ class CellJob:
 
     def prompts(self, group: int = 0) -> tuple[str, ...]:
         """Each picture's own prompt, another one in every group."""
+        if self.own_prompt is not None:
+            return (self.own_prompt,) * self.num_images
         first = group * self.num_images
         return tuple(prompt(number) for number in range(first, first + self.num_images))
 
     def seed(self, index: int) -> int:
-        return index
+        return self.first_seed + index
 
 
 def is_ours(strategy: str) -> bool:

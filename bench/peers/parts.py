@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
-from bench.job import GUIDANCE_SCALE, NEGATIVE_PROMPT, CellJob
+from bench.job import NEGATIVE_PROMPT, CellJob
 from bench.recorder import Recorder
 
 Function = Callable[[CellJob, Recorder], None]
@@ -49,7 +49,7 @@ def settings(job: CellJob, index: int) -> dict[str, Any]:
     """What every call of a pipeline gets for one picture."""
     return {
         "num_inference_steps": job.steps,
-        "guidance_scale": GUIDANCE_SCALE,
+        "guidance_scale": job.guidance_scale,
         "width": job.size,
         "height": job.size,
         "generator": torch.Generator("cpu").manual_seed(job.seed(index)),

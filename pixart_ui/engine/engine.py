@@ -27,7 +27,7 @@ from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
-from pixart_ui.engine.device import Device, open_device
+from pixart_ui.engine.device import Device, open_device, used_bytes
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
 from pixart_ui.engine.encode import encode
 from pixart_ui.engine.forced import Forced
@@ -223,6 +223,14 @@ class Engine:
         self._components.warm_up.wait()
         memory.collect(self._device)
         memory.trim()
+
+    def folders(self, checkpoint: str) -> Mapping[Component, Path]:
+        """Where its components are. Raises CheckpointError."""
+        return self._opening.locate(checkpoint).folders
+
+    def device_used_bytes(self) -> int | None:
+        """What the driver's library counts on the whole GPU; None on a CPU, or where that is absent."""
+        return used_bytes(self._device.id) if self._device.is_cuda else None
 
     def held_bytes(self) -> int:
         """What torch has reserved of a GPU; on a CPU this process's resident set. Safe to ask from another thread."""

@@ -12,9 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from pixart_ui.byte_size import show_bytes
+from pixart_ui.catalog import Component
 from pixart_ui.compare import recording, strategies
 from pixart_ui.compare.comparison import Comparison, Result, State
 from pixart_ui.compare.kept import Kept
@@ -23,6 +26,7 @@ from pixart_ui.compare.sampling import Sampling
 from pixart_ui.compare.sweep import Cell
 from pixart_ui.engine.forced import Forced
 from pixart_ui.errors import (
+    BudgetTooSmall,
     Cancelled,
     DeviceError,
     DiskFullError,
@@ -45,7 +49,7 @@ from pixart_ui.events import (
     StepDone,
     SteppedDown,
 )
-from pixart_ui.jobs import trial_result
+from pixart_ui.jobs import peer_run, trial_result
 from pixart_ui.jobs.group_run import EngineLike, Tell
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
@@ -63,6 +67,10 @@ class MeasuredEngine(EngineLike, Protocol):
     def clear(self) -> None: ...
 
     def held_bytes(self) -> int: ...
+
+    def device_used_bytes(self) -> int | None: ...
+
+    def folders(self, checkpoint: str) -> Mapping[Component, Path]: ...
 
     def known_text(self, request: ResolvedRequest) -> Any: ...
 
@@ -150,7 +158,7 @@ class TrialRun:
         self._report(Phase.ENCODE)
         self._engine.clear()
         if not strategy.is_ours:
-            raise DeviceError("Strategies of diffusers cannot be run here yet.")
+            return self._measure_theirs(cell, strategy)
         forced = Forced(strategy.residency, strategy.budget_bytes)
         self._engine.prepare([self._job.request], self._is_cancelled, forced=forced)
         self._warm_up(forced)
@@ -177,7 +185,7 @@ class TrialRun:
         seen = trial_result.Seen(self._engine.info())
         read_before = trial_result.bytes_read()
         with Sampling(self._engine.held_bytes, seen.timeline_kind) as sampling:
-            for event in self._engine.run([self._job.request], self._is_cancelled, forced=forced):
+            for event in self._events(forced, seen):
                 self._follow(event, sampling)
                 self._see(event, seen)
         seen.bytes_read = trial_result.bytes_read(since=read_before)
@@ -189,6 +197,33 @@ class TrialRun:
         recording.save_arrays(folder, cell.key, recording.Arrays(seen.latents, encoded))
         is_random = trial_result.has_random_weights(self._job.request.checkpoint)
         return trial_result.done(cell, self._job, seen, sampling, folder, has_random_weights=is_random)
+
+    def _events(self, forced: Forced, seen: trial_result.Seen) -> Iterator[Event]:
+        try:
+            yield from self._engine.run([self._job.request], self._is_cancelled, forced=forced)
+        except BudgetTooSmall:
+            raise  # it says how much would do
+        except OutOfMemory as error:
+            raise OutOfMemory(_too_much(seen, error.message)) from error
+
+    def _measure_theirs(self, cell: Cell, strategy: strategies.Strategy) -> tuple[Result, recording.Surroundings]:
+        """In a process of its own, while ours holds nothing but what the driver takes for it."""
+        peer = peer_run.PeerRun(
+            strategy,
+            self._job.request,
+            self._engine.folders(self._job.request.checkpoint),
+            self._engine.info(),
+            budget_bytes=self._settings.vram_budget,
+            device_used_bytes=self._engine.device_used_bytes,
+        )
+        before = self._engine.held_bytes()
+        with TemporaryDirectory(prefix="pixart-ui-peer-") as scratch:
+            row = peer.run(Path(scratch), lambda: self._is_cancelled(0))
+            folder = self._kept.path(self._trial.comparison)
+            is_random = trial_result.has_random_weights(self._job.request.checkpoint)
+            return peer.result(
+                cell, row, Path(scratch), folder, baseline=(before, self._engine.held_bytes()), is_random=is_random
+            )
 
     def _see(self, event: Event, seen: trial_result.Seen) -> None:
         """Raises what an ImageFailed says."""

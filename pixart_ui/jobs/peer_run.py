@@ -1,0 +1,231 @@
+"""A run by one of diffusers' own strategies: the benchmark's process for one cell, watched from here.
+
+Stock code draws the picture, so what it cannot do (another scheduler, a negative prompt, a size that is no square) is
+said and not tried. What it raises is in its row, and is the run's reason. torch is in that process alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+import pixart_ui
+from pixart_ui.byte_size import show_bytes
+from pixart_ui.catalog import Component
+from pixart_ui.compare import metrics
+from pixart_ui.compare.comparison import IMAGES, Baseline, PhaseFigures, Result, State
+from pixart_ui.compare.recording import Surroundings
+from pixart_ui.compare.sampling import Sampling
+from pixart_ui.compare.strategies import Strategy
+from pixart_ui.compare.sweep import Cell
+from pixart_ui.errors import Cancelled, DeviceError, InputError, OutOfMemory, PixArtError
+from pixart_ui.gallery import images
+from pixart_ui.jobs.trial_result import RSS_NOISE_BYTES, device_of
+from pixart_ui.prediction import is_cpu
+from pixart_ui.request import ResolvedRequest, Scheduler
+
+ROOT = Path(pixart_ui.__file__).resolve().parent.parent
+CELL = ROOT / "bench" / "cell.py"
+POLL_SECONDS = 0.1
+MAX_LAST_CHARS = 300
+WARM_FRACTION = 0.99
+# The row has one peak for all of its phases.
+ALL_PHASES = "all phases"
+PIPELINES: Mapping[str, str] = {"alpha": "PixArtAlphaPipeline", "sigma": "PixArtSigmaPipeline"}
+OUT_OF_MEMORY = ("out of memory", "OutOfMemory")
+
+
+class PeerRun:
+    """Runs once. `info` is what our engine says of the device, `budget_bytes` what torch may reserve of a GPU."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        request: ResolvedRequest,
+        folders: Mapping[Component, Path],
+        info: Mapping[str, Any],
+        *,
+        budget_bytes: int | None,
+        device_used_bytes: Callable[[], int | None],
+    ) -> None:
+        """Raises DeviceError where the benchmark is absent, InputError for what stock code is not asked here."""
+        self._strategy = strategy
+        self._request = request
+        self._folders = folders
+        self._info = info
+        self._budget_bytes = None if is_cpu(info) else budget_bytes
+        self._device_used_bytes = device_used_bytes
+        self._sampling: Sampling | None = None
+        _check(strategy, request)
+
+    def run(self, scratch: Path, is_cancelled: Callable[[], bool]) -> Mapping[str, Any]:
+        """The row that its process wrote. Raises Cancelled, OutOfMemory, DeviceError, or PixArtError if it died."""
+        row, log = scratch / "row.json", scratch / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self._command(scratch, row), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=self._environ()
+            )
+            with _ended(process), self._sample(process):
+                _wait(process, is_cancelled)
+        if not row.exists():
+            last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2][:MAX_LAST_CHARS]
+            raise PixArtError(f"Its process ended with code {process.returncode}: {last}")
+        found: dict[str, Any] = json.loads(row.read_text(encoding="utf-8"))
+        if (error := found["error"]) is not None:
+            self._raise(error)
+        return found
+
+    def result(
+        self,
+        cell: Cell,
+        row: Mapping[str, Any],
+        scratch: Path,
+        folder: Path,
+        *,
+        baseline: tuple[int, int],
+        is_random: bool,
+    ) -> tuple[Result, Surroundings]:
+        """Put its picture into the comparison's folder and say what was measured. Raises DiskFullError."""
+        assert self._sampling is not None
+        with Image.open(next((scratch / "pictures").glob("*.png"))) as drawn:
+            picture = drawn.convert("RGB")
+        name = f"{IMAGES}/{cell.key}.png"
+        facts = {"strategy": self._strategy.name, "versions": row["versions"], "device": {"name": row["device"]}}
+        images.save(picture, folder / name, self._request, facts)
+        noise = RSS_NOISE_BYTES if is_cpu(self._info) else 0
+        result = Result.of(
+            cell,
+            State.DONE,
+            request=self._request,
+            image=name,
+            pixels_sha256=metrics.pixels_sha256(picture),
+            phases=tuple(_phases(row)),
+            peak_rss_bytes=row["peak_rss_bytes"],
+            timeline=self._sampling.timeline(),
+            baseline=Baseline(
+                before_bytes=baseline[0], after_bytes=baseline[1], is_kept=baseline[1] <= baseline[0] + noise
+            ),
+            was_warm=None if row["cached_fraction"] is None else row["cached_fraction"] >= WARM_FRACTION,
+            has_random_weights=is_random,
+            notes=(f"Drawn by diffusers: {self._strategy.description}; a process of its own.",),
+        )
+        return result, Surroundings(device_of(self._info), row["versions"])
+
+    def _raise(self, error: str) -> None:
+        if any(words in error for words in OUT_OF_MEMORY):
+            budget = self._budget_bytes if self._budget_bytes is not None else self._info["memory_total_bytes"]
+            raise OutOfMemory(f"needs more than {show_bytes(int(budget))} ({error})")
+        raise DeviceError(error)
+
+    def _command(self, scratch: Path, row: Path) -> list[str]:
+        request = self._request
+        return [
+            *(sys.executable, "-m", "bench.cell", "--strategy", str(self._strategy.peer)),
+            *("--checkpoint", str(_one_folder(self._folders, request, scratch)), "--out", str(scratch / "pictures")),
+            *("--json", str(row), "--device", str(self._info["device"]).partition(":")[0], "--images", "1"),
+            *("--size", str(request.width), "--steps", str(request.steps), "--guidance", str(request.guidance_scale)),
+            *("--seed", str(request.seed), f"--prompt={request.full_prompt}"),
+            *(("--cap", f"{self._budget_bytes}B") if self._budget_bytes is not None else ()),
+        ]
+
+    def _environ(self) -> dict[str, str]:
+        """A GPU that is not the first is the only one that the process sees."""
+        index = str(self._info["device"]).partition(":")[2]
+        return {**os.environ, **({"CUDA_VISIBLE_DEVICES": index} if index not in ("", "0") else {})}
+
+    @contextmanager
+    def _sample(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Of a GPU what the driver counts, torch's own figures are inside; on a CPU the process's resident set."""
+        watched = psutil.Process(process.pid)
+
+        def held() -> int:
+            used = self._device_used_bytes()
+            if used is not None:
+                return used
+            try:
+                return int(watched.memory_info().rss)
+            except psutil.Error:
+                return 0
+
+        with Sampling(held, "rss" if is_cpu(self._info) else "device") as self._sampling:
+            yield
+
+
+def _check(strategy: Strategy, request: ResolvedRequest) -> None:
+    if not CELL.is_file():
+        raise DeviceError(
+            "The strategies of diffusers are run by the benchmark, and its folder bench/ is not beside this app: "
+            "run the app from its repository."
+        )
+    wrong = {
+        "a scheduler other than dpm++": request.scheduler is not Scheduler.DPM_SOLVER,
+        "a negative prompt": bool(request.full_negative_prompt),
+        "a size that is not a square": request.width != request.height,
+    }
+    if found := next((what for what, is_so in wrong.items() if is_so), None):
+        raise InputError(f"Strategy {strategy.name} is run without {found}: leave that out to compare it.", "strategy")
+
+
+def _wait(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> None:
+    while True:
+        try:
+            process.wait(timeout=POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            if is_cancelled():
+                raise Cancelled from None
+        else:
+            return
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """It does not outlive the block."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _one_folder(folders: Mapping[Component, Path], request: ResolvedRequest, scratch: Path) -> Path:
+    """The checkpoint in diffusers' layout; links where its components come from several repositories."""
+    parents = {folder.parent for folder in folders.values()}
+    if len(parents) == 1 and ((parent := next(iter(parents))) / "model_index.json").is_file():
+        return parent
+    linked = scratch / "checkpoint"
+    linked.mkdir()
+    for component, folder in folders.items():
+        (linked / component).symlink_to(folder.resolve(), target_is_directory=True)
+    scheduler = json.loads((folders["scheduler"] / "scheduler_config.json").read_text(encoding="utf-8"))
+    index = {
+        "_class_name": PIPELINES[request.family],
+        "tokenizer": ["transformers", "T5Tokenizer"],
+        "text_encoder": ["transformers", "T5EncoderModel"],
+        "transformer": ["diffusers", "PixArtTransformer2DModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "scheduler": ["diffusers", scheduler["_class_name"]],
+    }
+    (linked / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    return linked
+
+
+def _phases(row: Mapping[str, Any]) -> Iterator[PhaseFigures]:
+    for name, seconds in row["phases"].items():
+        yield PhaseFigures(name=name, seconds=seconds, load_seconds=seconds if name == "load" else 0.0)
+    yield PhaseFigures(
+        name=ALL_PHASES,
+        seconds=max(0.0, row["wall_seconds"] - sum(row["phases"].values())),
+        peak_allocated_bytes=row["peak_allocated_bytes"],
+        peak_reserved_bytes=row["peak_reserved_bytes"],
+        device_used_bytes=row["device_used_bytes"],
+        peak_rss_bytes=row["peak_rss_bytes"],
+    )
