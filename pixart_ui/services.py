@@ -15,8 +15,8 @@ from pixart_ui import prediction, tiny
 from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
-from pixart_ui.compare.comparison import Comparison
-from pixart_ui.compare.forecast import SweepPrediction, predict_sweep
+from pixart_ui.compare.comparison import IMAGES, Comparison
+from pixart_ui.compare.forecast import SweepPrediction, predict_sweep, processor_info
 from pixart_ui.compare.kept import Entry, Kept
 from pixart_ui.compare.running import Comparisons
 from pixart_ui.compare.sweep import Sweep
@@ -196,13 +196,13 @@ class Services:
         self.kept_comparisons.delete(comparison_id)
 
     def predict_sweep(self, sweep: Sweep) -> SweepPrediction:
-        """Seconds and peak on the running worker, None while there is none, and the number of runs.
+        """Seconds and peak on the running worker, and the number of runs.
 
-        Raises InputError, CheckpointError where the reference cannot be drawn.
+        Before one runs a processor's are known, as far as it was measured; a GPU's are None. Raises InputError,
+        CheckpointError where the reference cannot be drawn.
         """
-        workers = self.journal.workers()
-        info = workers[0].info if workers else None
-        table = Table.load(self.settings.calibration_path)
+        workers, table = self.journal.workers(), Table.load(self.settings.calibration_path)
+        info = workers[0].info if workers else processor_info(table) if self._draws_on_a_processor() else None
         return predict_sweep(sweep, self._resolver().resolve, self.catalog.get, info, table)
 
     def _resolver(self) -> Resolver:
@@ -210,8 +210,14 @@ class Services:
 
     def image_path(self, job: Job) -> Path | None:
         """The picture of a finished job, where it still is on disk."""
-        path = self.settings.images_dir / job.image if job.image is not None else None
-        return path if path is not None and path.is_file() else None
+        if job.image is None:
+            return None
+        trial = job.trial
+        folder = (
+            self.settings.images_dir if trial is None else self.settings.comparisons_dir / trial.comparison / IMAGES
+        )
+        path = folder / job.image
+        return path if path.is_file() else None
 
 
 def catalog() -> Catalog:

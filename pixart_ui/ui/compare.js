@@ -193,7 +193,7 @@
     const zoom = pair.zoom === "fit" ? Math.min(room[0] / width, room[1] / height) : Number(pair.zoom);
     window.style.setProperty("--width", `${Math.floor(width * zoom)}px`);
     window.style.setProperty("--height", `${Math.floor(height * zoom)}px`);
-    window.toggleAttribute("data-large", zoom >= 2);
+    window.toggleAttribute("data-large", Number(pair.zoom) >= 2);
   }
 
   addEventListener("resize", () => { if (dialog()?.open) size(); });

@@ -11,7 +11,17 @@ from html import escape
 
 from pixart_ui.byte_size import show_bytes
 from pixart_ui.compare.comparison import Comparison
-from pixart_ui.compare.report_parts import DrawnRun, DrawnTimeline, Head, Table, Td, runs_table, summary_table, timeline
+from pixart_ui.compare.report_parts import (
+    DrawnBand,
+    DrawnRun,
+    DrawnTimeline,
+    Head,
+    Table,
+    Td,
+    runs_table,
+    summary_table,
+    timeline,
+)
 from pixart_ui.compare.report_words import method
 from pixart_ui.compare.summary import Column, columns, floor
 from pixart_ui.compare.timelines import memory_kind
@@ -19,6 +29,8 @@ from pixart_ui.ui import words
 
 # The lines that have a colour of their own.
 NUM_COLOURS = 8
+# Of the whole width in per cent: a narrower phase has no room for its name.
+LEAST_NAMED = 8
 
 
 def figures(comparison: Comparison) -> str:
@@ -74,7 +86,7 @@ def _strip(run: DrawnRun, number: int) -> str:
     bands = "".join(
         f'<span title="{escape(band.name)}: {band.seconds}" data-phase="{escape(band.name)}" data-left="{band.left}" '
         f'data-width="{band.width}" style="left:{band.left}%;width:{band.width}%;'
-        f'background:var(--phase-{band.colour})"><i>{escape(band.name)}</i></span>'
+        f'background:var(--phase-{band.colour})">{_named(band)}</span>'
         for band in run.bands
     )
     name = escape(run.name)
@@ -83,6 +95,10 @@ def _strip(run: DrawnRun, number: int) -> str:
         f'<div class="strip" data-column="{name}"><b title="{name}" style="color:var(--run-{colour})">{name}</b>'
         f'<div class="bands">{bands}</div></div>'
     )
+
+
+def _named(band: DrawnBand) -> str:
+    return f"<i>{escape(band.name)}</i>" if band.width > LEAST_NAMED else ""
 
 
 # Bars

@@ -35,7 +35,9 @@ def grid(comparison_id: str, comparison: Comparison, jobs: Mapping[str, Job]) ->
         summary = words.COMPARE_OTHER_PROMPTS.format(count=len(rows) - num_shown)
         others = "".join(rows[num_shown:])
         rest = f'<details class="names-of more" data-keep="rows"><summary>{summary}</summary>{others}</details>'
-    notes = f"{words.as_sentence(memory_kind(comparison))} {floor_note(comparison)}" if comparison.results else ""
+    notes = (
+        f"{words.COMPARE_BAR_MEMORY}: {memory_kind(comparison)}. {floor_note(comparison)}" if comparison.results else ""
+    )
     return (
         f'<div class="rows"><div class="line"><h3>{words.COMPARE_PICTURES}</h3>'
         f'<p class="hint" id="pick-hint" role="status">{words.COMPARE_PICK_HINT}</p></div>'
@@ -104,7 +106,7 @@ class _Drawn:
             f'aria-pressed="false">'
             f'<img src="{escape(source)}" alt="{label}" width="{width}" height="{height}" loading="lazy">'
             f'<span class="tag" aria-hidden="true"><b>{escape(cell.label)}</b> <span>{memory}</span></span></button>'
-            f'<figcaption><span class="bar" style="--part:{share:.4f}"></span>'
+            f'<figcaption>{_name(cell)}<span class="bar" style="--part:{share:.4f}"></span>'
             f'<span class="num">{_seconds(found)}</span> <span class="short">{escape(self._distance(found))}</span>'
             "</figcaption></figure>"
         )
@@ -118,7 +120,7 @@ class _Drawn:
         part = f'<span class="bar" style="--part:{single.denoised(job):.3f}"></span>' if job and is_at_work else ""
         inner = (
             f'<div class="blank">{preview}<span class="tag"><b>{escape(cell.label)}</b></span></div>'
-            f'<figcaption>{part}<span class="short">{_where(job)}</span></figcaption>'
+            f'<figcaption>{_name(cell)}{part}<span class="short">{_where(job)}</span></figcaption>'
         )
         return ("running" if is_at_work else "waiting"), inner
 
@@ -136,6 +138,11 @@ class _Drawn:
 def picture_url(comparison_id: str, image: str, pixels: str | None) -> str:
     """Where the picture is; drawn again it has another address, so that browsers may keep it."""
     return f"/comparisons/{quote(comparison_id)}/{quote(image)}?at={(pixels or '')[:12]}"
+
+
+def _name(cell: Cell) -> str:
+    """Beside the small pictures of the scale, where nothing is written on them."""
+    return f"<b>{escape(cell.label)}</b>" if cell.role is not Role.CELL else ""
 
 
 def _column(comparison: Comparison, cell: Cell) -> tuple[str, ...]:

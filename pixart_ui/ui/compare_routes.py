@@ -19,7 +19,7 @@ from pixart_ui.compare.table import as_csv
 from pixart_ui.errors import InputError
 from pixart_ui.services import Services
 from pixart_ui.ui import compare_pair
-from pixart_ui.ui.routes import FOREVER, NEVER, file_named
+from pixart_ui.ui.routes import FOREVER, NEVER, file_named, thumbnail_of
 
 # The report is a page of its own: it needs its script, and saves what is inside it.
 SANDBOX = "sandbox allow-scripts allow-downloads allow-modals"
@@ -35,7 +35,8 @@ def compare_routes(services: Services) -> list[BaseRoute]:
         "figure.png": ("image/png", maker.figure),
     }
     return [
-        Route("/comparisons/{id}/images/{name}", _picture(services)),
+        *(Route(f"/comparisons/{{id}}/{place}/{{name}}", _picture(services)) for place in (IMAGES, "pictures")),
+        Route("/comparisons/{id}/thumbnails/{name}", _thumbnail(services)),
         Route("/comparisons/{id}/pair", _pair(services)),
         *(Route(f"/comparisons/{{id}}/{name}", _file(services, name, *form)) for name, form in forms.items()),
     ]
@@ -63,14 +64,30 @@ class _Maker:
 
 def _picture(services: Services) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        try:
-            folder = services.comparison_folder(request.path_params["id"])
-        except InputError as error:
-            return _refusal(error)
-        path = file_named(folder / IMAGES, request.path_params["name"])
+        path = _named(services, request)
         return FileResponse(path, headers=FOREVER) if path is not None else PlainTextResponse("Not found", 404)
 
     return answer
+
+
+def _thumbnail(services: Services) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        path = _named(services, request)
+        if path is None:
+            return PlainTextResponse("Not found", 404)
+        place = services.settings.thumbnails_dir / f"{request.path_params['id']}-{path.stem}.webp"
+        return FileResponse(thumbnail_of(path, place), headers=FOREVER)
+
+    return answer
+
+
+def _named(services: Services, request: Request) -> Path | None:
+    """The picture that the address names; None where there is none."""
+    try:
+        folder = services.comparison_folder(request.path_params["id"])
+    except InputError:
+        return None
+    return file_named(folder / IMAGES, request.path_params["name"])
 
 
 def _pair(services: Services) -> Callable[[Request], Response]:

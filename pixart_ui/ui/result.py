@@ -21,7 +21,8 @@ News = Mapping[str, Any]
 
 def picture_url(job: Job, folder: str = "pictures") -> str:
     """The file as it is on disk; made again under its name it has another address, so that browsers may keep it."""
-    return f"/{folder}/{quote(job.image or '', safe='')}?at={job.attempt}.{job.finished_at or 0:.0f}"
+    place = f"comparisons/{job.trial.comparison}/{folder}" if job.trial is not None else folder
+    return f"/{place}/{quote(job.image or '', safe='')}?at={job.attempt}.{job.finished_at or 0:.0f}"
 
 
 def thumbnail_url(job: Job) -> str:

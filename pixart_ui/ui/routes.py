@@ -104,12 +104,16 @@ def _thumbnails(folder: Path, cache: Path) -> Callable[[Request], Response]:
         path = file_named(folder, request.path_params["name"])
         if path is None:
             return _not_found()
-        thumbnail = cache / f"{path.stem}.webp"
-        if not thumbnail.is_file() or thumbnail.stat().st_mtime < path.stat().st_mtime:
-            _make_thumbnail(path, thumbnail)
-        return FileResponse(thumbnail, headers=FOREVER)
+        return FileResponse(thumbnail_of(path, cache / f"{path.stem}.webp"), headers=FOREVER)
 
     return answer
+
+
+def thumbnail_of(picture: Path, thumbnail: Path) -> Path:
+    """Make it where it is missing or older than its picture."""
+    if not thumbnail.is_file() or thumbnail.stat().st_mtime < picture.stat().st_mtime:
+        _make_thumbnail(picture, thumbnail)
+    return thumbnail
 
 
 def _make_thumbnail(picture: Path, thumbnail: Path) -> None:

@@ -479,7 +479,7 @@ PAIR_MAP_ALT = "Where the two pictures differ: the brighter, the more"
 PAIR_IDENTICAL = "The two pictures are identical, pixel by pixel."
 PAIR_DIFFER = "They differ by {levels:.1f} levels of 255 (PSNR {psnr:.1f} dB)."
 PAIR_SHARE = "That is {share}."
-PAIR_SCALE = "{scale} levels of 255"
+PAIR_SCALE = "{scale} levels of 255, or more"
 PAIR_GONE = "A picture of this pair is no longer here: choose two others."
 
 # Messages
