@@ -182,13 +182,19 @@ def _announce(services: Services, sweep: Sweep) -> None:
     """What will be run, and what that is predicted to take."""
     rows = "1 prompt" if len(sweep.prompts) == 1 else f"{len(sweep.prompts)} prompts"
     columns = " × ".join(f"{axis.name} ({', '.join(axis.values)})" for axis in sweep.axes)
-    prediction = services.predict_sweep(sweep)
     floor = ", with the noise floor" if sweep.has_noise_floor else ""
-    _say(f"{rows} × {columns}: {prediction.num_runs} runs{floor}")
-    if prediction.seconds is not None and prediction.peak_bytes is not None:
-        _say(f"predicted: about {_duration(prediction.seconds)}, peak {show_bytes(prediction.peak_bytes)}")
-    else:
-        _say("predicted: unknown until a worker of this data folder runs")
+    _say(f"{rows} × {columns}: {sweep.num_runs} runs{floor}")
+    if not _say_prediction(services, sweep):
+        _say("predicted: nothing is known of the GPU until its worker runs")
+
+
+def _say_prediction(services: Services, sweep: Sweep) -> bool:
+    """False where nothing can be predicted yet."""
+    prediction = services.predict_sweep(sweep)
+    if prediction.seconds is None or prediction.peak_bytes is None:
+        return False
+    _say(f"predicted: about {_duration(prediction.seconds)}, peak {show_bytes(prediction.peak_bytes)}")
+    return True
 
 
 # Following the runs

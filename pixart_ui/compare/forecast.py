@@ -7,18 +7,18 @@ a strategy of diffusers counts as a staged one of ours, which is no more than a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pixart_ui.catalog import Checkpoint
 from pixart_ui.compare import strategies
 from pixart_ui.compare.sweep import Cell, Sweep
-from pixart_ui.engine import planner
 from pixart_ui.engine.calibration import Table
-from pixart_ui.engine.costs import Demand, Limits
+from pixart_ui.engine.costs import Limits
+from pixart_ui.engine.forced import Forced
 from pixart_ui.errors import CheckpointError, InputError, OutOfMemory
 from pixart_ui.events import Plan, Residency
 from pixart_ui.prediction import demand_of, limits_of
+from pixart_ui.ram import ram
 from pixart_ui.request import GenerationRequest, ResolvedRequest
 
 Resolve = Callable[[GenerationRequest], tuple[ResolvedRequest, ...]]
@@ -64,19 +64,27 @@ def predict_sweep(
     return SweepPrediction(seconds, peak, sweep.num_runs)
 
 
+def processor_info(table: Table) -> Mapping[str, Any]:
+    """What a worker on this machine's processor would say of itself, with what the last one measured."""
+    keys = [key for key in table.devices if key.startswith("CPU")]
+    memory = ram()
+    return {
+        "device": "cpu",
+        "memory_free_bytes": memory.available,
+        "ram_bytes": memory.total,
+        "calibration_key": keys[-1] if keys else None,
+    }
+
+
 def _plan(cell: Cell, request: ResolvedRequest, checkpoint: Checkpoint, limits: Limits) -> Plan | None:
     demand = demand_of([request], checkpoint, is_cpu=limits.is_cpu)
     try:
-        return plan_of(strategies.parse(cell.strategy), demand, limits)
+        return _forced(strategies.parse(cell.strategy)).plan(demand, limits)
     except (InputError, OutOfMemory):
         return None
 
 
-def plan_of(strategy: strategies.Strategy, demand: Demand, limits: Limits) -> Plan:
-    """How our engine runs it, or would run what comes nearest. Raises BudgetTooSmall, InputError."""
-    if strategy.budget_bytes is not None:
-        return planner.choose_plan(
-            demand, replace(limits, budget_bytes=min(strategy.budget_bytes, limits.budget_bytes))
-        )
-    residency = strategy.residency if strategy.residency is not None else Residency.STAGED
-    return planner.forced_plan(demand, limits, residency)
+def _forced(strategy: strategies.Strategy) -> Forced:
+    if strategy.is_ours:
+        return Forced(strategy.residency, strategy.budget_bytes)
+    return Forced(Residency.STAGED)
