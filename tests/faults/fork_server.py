@@ -30,7 +30,7 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     "claim, commit": (r"UPDATE jobs SET state='running'", r"COMMIT"),
     "encode": (r"UPDATE jobs SET phase='encode'", r"COMMIT"),
     "embedding write": (r"os\.rename .*/embeddings/.*\.part",),
-    "denoise step": (r"phase='denoise', step=[1-9]", r"COMMIT"),
+    "denoise step": (r"phase='denoise', step=1,", r"COMMIT"),
     "latent write": (r"open .*/latents/.*\.part",),
     "latent rename": (r"os\.rename .*/latents/.*\.part",),
     "decode": (r"phase='decode'", r"COMMIT"),

@@ -53,7 +53,7 @@ TRIES = 12
 # Seconds from the beginning of a moment in which the blow falls. Whether it was in time is seen from what it left.
 DELAYS = {
     "encode": (0.001, 0.05),
-    "denoise step": (0.0, 0.1),
+    "denoise step": (0.0, 0.05),
     "latent write": (0.0001, 0.003),
     "decode": (0.001, 0.3),
     "PNG write": (0.0001, 0.005),
