@@ -1,4 +1,4 @@
-"""Runs every strategy, and ours, once on the CPU with a toy checkpoint: `python -m tests.bench.each FOLDER`.
+"""Runs every strategy once on the CPU with a toy checkpoint: `python -m tests.bench.each FOLDER peers|ours`.
 
 Prints the rows as JSON by name. Apart from the tests' own process, because strategies change torch's and diffusers'
 settings for good. Compilation is off: it takes minutes, and the strategies' own calls are made all the same.
@@ -26,7 +26,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     toy = make_toy_checkpoint(folder / "toy")
     torch._dynamo.config.disable = True
-    names = (*peers.STRATEGIES, OURS, *OTHERS)
+    names = tuple(peers.STRATEGIES) if sys.argv[2] == "peers" else (OURS, *OTHERS)
     print(json.dumps({name: _row(name, toy, folder / name) for name in names}))
 
 
