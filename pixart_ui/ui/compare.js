@@ -89,7 +89,8 @@
 
   function painted() {
     const told = document.querySelector("#compare-head [data-comparison]");
-    if (view.isNew === null && byId("compareplace") && byId("compare-head")?.querySelector(".live")) openNew(!told);
+    const isThere = byId("compareplace") && byId("compare-head")?.querySelector(".live");
+    if (isThere && byId("compareplace").hasAttribute("data-new") !== (view.isNew ?? !told)) openNew(view.isNew ?? !told);
     if (told && told.dataset.comparison !== view.comparison && view.comparison) {
       view.comparison = kept(sessionStorage, "comparison", "");
       pair.keys = [];

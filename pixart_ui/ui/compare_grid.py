@@ -98,9 +98,10 @@ class _Drawn:
         facts = " · ".join(part for part in (memory, _seconds(found), self._distance(found)) if part)
         width, height = found.request.size if found.request is not None else USUAL_SIZE
         share = found.memory.bytes / self._highest if found.memory is not None and self._highest else 0.0
+        column = f' data-column="{escape(cell.label)}"' if cell.role is Role.CELL else ""
         label = escape(words.COMPARE_PICK.format(name=cell.label, prompt=prompt))
         return (
-            f'<figure class="card" data-key="{cell.key}" data-state="done" data-column="{escape(cell.label)}">'
+            f'<figure class="card" data-key="{cell.key}" data-state="done"{column}>'
             f'<button type="button" class="pickable" data-act="pick" data-run="{cell.key}" data-src="{escape(source)}" '
             f'data-name="{escape(cell.label)}" data-facts="{escape(facts)}" data-row="{cell.prompt_index}" '
             f'aria-pressed="false">'

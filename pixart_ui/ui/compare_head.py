@@ -114,7 +114,7 @@ def _here(comparison: Comparison, workers: Sequence[WorkerStatus]) -> tuple[str,
     room = device.budget_bytes if device.budget_bytes is not None else device.total_bytes
     if room is None:
         return words.COMPARE_ROOM_ANY, None
-    return words.COMPARE_ROOM_HERE.format(name=device.name, free=show_bytes(room)), room
+    return words.COMPARE_ROOM_OF.format(name=device.name, size=show_bytes(room)), room
 
 
 def _one_by_one(comparison: Comparison) -> str:

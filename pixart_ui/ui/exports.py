@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -47,10 +48,10 @@ def _export(
 def _archive(services: Services) -> Answer:
     def answer(request: Request) -> Response:
         try:
-            names = [job.image for job in _jobs(services, request) if job.image is not None]
+            jobs = [job for job in _jobs(services, request) if job.image is not None]
         except PixArtError as error:
             return _refusal(error.message, 503)
-        files = [(name, services.settings.images_dir / name) for name in names]
+        files = [_named(services, job) for job in jobs]
         if not any(path.is_file() for _, path in files):
             return _refusal(words.NO_PICTURES, 404)
         return StreamingResponse(
@@ -58,6 +59,12 @@ def _archive(services: Services) -> Answer:
         )
 
     return answer
+
+
+def _named(services: Services, job: Job) -> tuple[str, Path]:
+    """The name of its picture, and where that is, or was."""
+    name, path = str(job.image), services.image_path(job)
+    return name, path if path is not None else services.settings.images_dir / name
 
 
 def _jobs(services: Services, request: Request) -> tuple[Job, ...]:

@@ -242,6 +242,7 @@ def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:
     if focus.state.is_end:
         parts.append(button(words.REUSE_SETTINGS, "reuse", job=focus.id))
         parts.append(button(words.REUSE_SEED, "seed", job=focus.id))
+        parts.append(button(words.COMPARE_THIS, "compare-this", job=focus.id))
     return f'<div class="actions">{"".join(parts)}</div>'
 
 
