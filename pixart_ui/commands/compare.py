@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pixart_ui.byte_size import show_bytes
@@ -25,7 +25,7 @@ from pixart_ui.compare.comparison import Comparison, State
 from pixart_ui.compare.prompts import PromptSets, read_prompts
 from pixart_ui.compare.sweep import DEFAULT_PRECISIONS, Sweep, parse_axis
 from pixart_ui.errors import InputError
-from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.jobs.job import JobState
 from pixart_ui.services import Services, presets_dir
 from pixart_ui.settings import Settings
 
@@ -221,12 +221,13 @@ def _follow(services: Services, comparison_id: str) -> None:
     """Wait until its runs have ended, being their worker where there is none. Ctrl+C cancels what is left."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     jobs = [job for job in services.comparison_jobs(comparison_id) if not job.state.is_end]
+    labels = {cell.key: cell.label for cell in services.comparison(comparison_id).sweep.cells()}
     own, last = OwnWorker(services, [job.id for job in jobs]), ""
     try:
         while services.journal.has_open([job.id for job in jobs]):
             own.start_if_needed()
             time.sleep(POLL_SECONDS)
-            line = _progress(services, comparison_id)
+            line = _progress(services, comparison_id, labels)
             if line != last:
                 _say(line)
                 last = line
@@ -238,7 +239,7 @@ def _follow(services: Services, comparison_id: str) -> None:
         own.stop()
 
 
-def _progress(services: Services, comparison_id: str) -> str:
+def _progress(services: Services, comparison_id: str, labels: Mapping[str, str]) -> str:
     """Which run is at work; steps are too many for lines."""
     jobs = services.comparison_jobs(comparison_id)
     done = sum(job.state.is_end for job in jobs)
@@ -246,12 +247,7 @@ def _progress(services: Services, comparison_id: str) -> str:
     if active is None:
         reason = services.journal.pause_reason()
         return f"the queue is paused ({reason}): waiting for `queue resume`" if reason else f"{done}/{len(jobs)} done"
-    return f"{done + 1}/{len(jobs)} {_label(services, comparison_id, active)}"
-
-
-def _label(services: Services, comparison_id: str, job: Job) -> str:
-    cells = services.comparison(comparison_id).sweep.cells()
-    return next((cell.label for cell in cells if job.trial is not None and cell.key == job.trial.cell), "")
+    return f"{done + 1}/{len(jobs)} {labels[active.trial.cell] if active.trial is not None else ''}"
 
 
 # What is said at the end

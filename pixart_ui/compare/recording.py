@@ -103,7 +103,7 @@ def _waiting(comparison: Comparison) -> Iterable[Result]:
     """Finished runs that were not measured yet and whose reference has ended."""
     known = comparison.by_key
     for result in comparison.results:
-        is_measured = result.quality is not None or result.reason is not None
+        is_measured = result.quality is not None or result.reason not in (None, NO_REFERENCE)
         if result.is_done and not result.is_reference and not is_measured and result.reference in known:
             yield result
 
@@ -115,7 +115,7 @@ def _measured(comparison: Comparison, result: Result, folder: Path) -> Result:
     if not reference.is_done:
         return result.model_copy(update={"reason": NO_REFERENCE})
     try:
-        return result.model_copy(update={"quality": _quality(reference, result, folder)})
+        return result.model_copy(update={"quality": _quality(reference, result, folder), "reason": None})
     except (InputError, OSError) as error:
         return result.model_copy(update={"reason": str(error)})
 

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from pixart_ui.compare import metrics
-from pixart_ui.compare.comparison import Comparison, State
-from pixart_ui.compare.recording import load_arrays
+from pixart_ui.compare.comparison import Comparison, Result, State
+from pixart_ui.compare.kept import Kept
+from pixart_ui.compare.recording import NO_REFERENCE, load_arrays, record
 from pixart_ui.compare.sweep import Role, Sweep, default_sweep, parse_axis
 from pixart_ui.errors import InputError
 from pixart_ui.events import Phase
@@ -208,6 +209,24 @@ def test_pictures_of_different_size_are_not_measured_and_say_why(services: Servi
     assert other.is_done
     assert other.quality is None
     assert "sizes must be the same" in (other.reason or "")
+
+
+def test_a_reference_that_failed_leaves_the_others_unmeasured_until_it_is_made(own: Services) -> None:
+    comparison_id = own.start_comparison(strategies("staged", "resident"))
+    reference, other = own.comparison_jobs(comparison_id)
+    cell = own.comparison(comparison_id).missing[0]
+    own.journal.cancel([reference.id])
+    record(Kept(own.settings.comparisons_dir), comparison_id, Result.of(cell, State.FAILED, reason="It broke."))
+    drain(own)
+    assert own.comparison(comparison_id).results[1].reason == NO_REFERENCE
+    own.journal.retry([reference.id])
+    drain(own)
+    first, second = own.comparison(comparison_id).results
+    assert first.is_done
+    assert second.reason is None
+    assert second.quality is not None
+    assert second.quality.is_identical
+    assert own.journal.job(other.id).attempt == 1
 
 
 def test_a_killed_worker_costs_the_run_it_was_at_and_no_other(own: Services) -> None:
