@@ -7,6 +7,7 @@ and nothing else, and nothing outside that one folder is ever touched.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -23,7 +24,7 @@ NAME_FILE = "name.txt"
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}", re.ASCII)
 # A folder on its way in, or out; what an interrupted deletion left goes with the next one.
 _COMING, _LEAVING = ".new-", ".deleted-"
-_Stamp = tuple[tuple[int, int, int], ...]
+Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, tuple[_Stamp, Entry]] = {}
+        self._known: dict[str, tuple[Stamp, Entry]] = {}
 
     def create(self, comparison: Comparison) -> str:
         """Keep a new one, with or without results; returns its id."""
@@ -104,10 +105,10 @@ class Kept:
                 yield path.name
 
     def _entry(self, comparison_id: str) -> Entry:
-        stamp = _stamp(self._folder / comparison_id)
+        present = stamp(self._folder / comparison_id)
         known = self._known.get(comparison_id)
-        if known is None or known[0] != stamp:
-            known = self._known[comparison_id] = (stamp, self._read_entry(comparison_id))
+        if known is None or known[0] != present:
+            known = self._known[comparison_id] = (present, self._read_entry(comparison_id))
         return known[1]
 
     def _read_entry(self, comparison_id: str) -> Entry:
@@ -121,10 +122,18 @@ class Kept:
         )
 
 
-def _stamp(folder: Path) -> _Stamp:
+def stamp(folder: Path) -> Stamp:
     """Changes with every write to the comparison, or to its name."""
-    stats = [path.stat() for path in (folder / report.JSON_NAME, folder / NAME_FILE) if path.exists()]
-    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+    stats = [_stat(folder / name) for name in (report.JSON_NAME, NAME_FILE)]
+    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats if stat is not None)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """None where it is not there, or no longer."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def _given_name(folder: Path) -> str | None:

@@ -16,7 +16,7 @@ from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, words
-from pixart_ui.ui.compare_live import compare_regions
+from pixart_ui.ui.compare_live import CompareRegions
 from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
@@ -79,6 +79,7 @@ class Live:
         self._services = services
         self._watch = watch
         self._examples = examples
+        self._compare = CompareRegions(services)
 
     def state(self) -> State:
         """Read it now."""
@@ -117,7 +118,7 @@ class Live:
         if look.tab is Tab.QUEUE:
             return queue_regions(self._services, look.queue, now)
         if look.tab is Tab.COMPARE:
-            return compare_regions(self._services, look.compare, now)
+            return self._compare.render(look.compare, now)
         return single_regions(self._services, look, now, self._examples)
 
 

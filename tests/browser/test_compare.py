@@ -13,9 +13,10 @@ from playwright.sync_api import Locator, Page, expect
 from pixart_ui.compare import report
 from pixart_ui.compare.comparison import State
 from pixart_ui.compare.kept import Kept
+from pixart_ui.jobs.job import JobState
 from pixart_ui.services import Services
 from pixart_ui.ui import words
-from tests.browser.parts import Server, Visitor, serving, set_steps
+from tests.browser.parts import Server, Visitor, make, serving, set_steps, shown_job
 from tests.browser.test_page import ATTACK
 from tests.compare.parts import apart, comparison, precision, sweep
 
@@ -158,6 +159,18 @@ def test_the_default_comparison_from_start_to_report(page: Page, server: Server,
     with Image.open(download(page, "Figure as PNG", tmp_path)) as figure:
         assert figure.format == "PNG"
         assert figure.width > 1000
+
+
+def test_a_picture_on_single_is_where_a_comparison_begins(page: Page, server: Server) -> None:
+    set_steps(page, 3)
+    make(page, "a green tree")
+    shown_job(page, JobState.DONE)
+    page.get_by_label("Prompt", exact=True).fill("something else")
+    page.locator("#stage").get_by_role("button", name=words.COMPARE_THIS).click()
+    expect(page.get_by_role("tab", name=words.COMPARE)).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#compare-draft")).to_contain_text("“a green tree”")
+    expect(page.locator("#compare-draft")).to_contain_text("3 steps")
+    expect(page.locator("#compare-start")).to_be_enabled()
 
 
 def test_names_reload_and_deletion(calm: Server, services: Services, visit: Callable[..., Visitor]) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gradio as gr
 import pytest
 
 from pixart_ui.compare.axes import Axis, AxisName
+from pixart_ui.compare.forecast import SweepPrediction
 from pixart_ui.services import Services
-from pixart_ui.ui import words
+from pixart_ui.ui import compare_draft, words
 from pixart_ui.ui.compare_choices import axis_choices, in_order
 from pixart_ui.ui.compare_handlers import CompareHandlers
 from pixart_ui.ui.compare_ways import CompareWays, build_compare_ways
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.offer import offer
+from tests.compare.parts import sweep
 from tests.ui.test_live import ATTACK
 
 Values = dict[Any, Any]
@@ -55,8 +58,13 @@ def test_untouched_it_is_the_four_precisions_and_the_noise_floor(handlers: Compa
     assert "<b>6 runs</b>" in html
     assert f"<li>fp16 <i>{words.COMPARE_REFERENCE}</i></li><li>8-bit</li><li>nf4</li><li>fp4</li>" in html
     assert "a red circle" in html
-    assert words.COMPARE_NO_TIME in html
+    assert re.search(r"6 runs</b> · .+ · peak \d+ MiB", html)
     assert button(handlers, asked) == ("Start 6 runs", True)
+
+
+def test_what_nobody_knows_yet_is_said_to_be() -> None:
+    html = compare_draft.view(sweep(), SweepPrediction(None, None, 6))
+    assert f"<b>6 runs</b> · {words.COMPARE_NO_TIME}" in html
 
 
 def test_without_a_prompt_some_are_offered_and_nothing_can_start(
