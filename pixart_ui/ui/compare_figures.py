@@ -146,7 +146,7 @@ def _share_bar(share: float | None) -> Bar:
 def _panel(title: str, note: str, bars: Sequence[tuple[str, Bar]]) -> str:
     highest = max((bar[0] for _, bar in bars), default=0) or 1
     rows = "".join(
-        f'<li data-column="{escape(name)}" tabindex="0"><span class="of">{escape(name)}</span>'
+        f'<li data-column="{escape(name)}"><span class="of">{escape(name)}</span>'
         f'<span class="bar" style="--part:{length / highest:.4f};--load:{load:.4f}"></span>'
         f'<span class="num">{text}{f" <small>{about}</small>" if about else ""}</span></li>'
         for name, (length, load, text, about) in bars

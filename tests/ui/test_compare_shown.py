@@ -23,6 +23,7 @@ from pixart_ui.ui.compare_verbs import act
 from pixart_ui.ui.live import Live
 from pixart_ui.ui.look import Look
 from pixart_ui.ui.result import picture_url, thumbnail_url
+from tests.cli.test_imports import modules_after
 from tests.compare.parts import GIB, apart, comparison, ended, precision, sweep
 from tests.ui.test_live import ATTACK, Watch
 
@@ -130,7 +131,7 @@ def test_tables_lines_and_bars_have_every_run(services: Services, live: Live) ->
     assert figures.count("<tr data-key=") == 6
     assert figures.count("<polyline") == 4
     assert figures.count('data-act="sort"') >= 5
-    assert '<li data-column="nf4" tabindex="0">' in figures
+    assert '<li data-column="nf4">' in figures
     assert 'data-phase="denoise"' in figures
 
 
@@ -276,3 +277,9 @@ def test_a_run_of_a_comparison_is_a_picture_everywhere(services: Services, live:
     assert services.image_path(done) is not None
     for url in (picture_url(done), thumbnail_url(done)):
         assert client.get(url).status_code == 200
+
+
+def test_the_page_starts_without_what_draws_figures() -> None:
+    loaded = modules_after("from pixart_ui.ui import build")
+    assert "pixart_ui.ui.compare_live" in loaded
+    assert not loaded & {"torch", "matplotlib", "skimage", "scipy"}
