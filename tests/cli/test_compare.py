@@ -113,12 +113,12 @@ def test_comparisons_are_listed_and_deleted(
 
 def test_ctrl_c_keeps_what_is_measured_and_it_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data_dir, out = tmp_path / "data", tmp_path / "out"
-    command = [sys.executable, "-m", "pixart_ui", "compare", "a", *SMALL, "--axis", "steps=2,3,4,5,6,7,8,9"]
+    command = [sys.executable, "-m", "pixart_ui", "compare", "a", *SMALL, "--axis", "steps=2,3,4,5", "--no-noise-floor"]
     command += ["--out", str(out), "--data-dir", str(data_dir), "--device", "cpu"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     services = Services.open(Settings(data_dir=data_dir, device="cpu"))
     try:
-        wait_until(lambda: any(entry.num_done >= 2 for entry in services.comparisons()), "two runs are measured", 180)
+        wait_until(lambda: any(entry.num_done for entry in services.comparisons()), "a run is measured", 180)
         os.kill(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=120)
     finally:
@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_what_is_measured_and_it_goes_on(tmp_path: Path, capsys: py
     assert process.returncode == 1
     assert f"compare resume {entry.id}" in err
     assert "Traceback" not in err
-    assert 2 <= entry.num_done < entry.num_runs
+    assert 1 <= entry.num_done < entry.num_runs
     assert not services.journal.has_open()
     services.journal.close()
     assert compare("resume", entry.id, "--out", str(out), data_dir=data_dir, capsys=capsys).code == 0
