@@ -229,6 +229,7 @@ def test_a_reference_that_failed_leaves_the_others_unmeasured_until_it_is_made(o
     assert own.journal.job(other.id).attempt == 1
 
 
+@pytest.mark.timeout(600)  # seven runs and two workers that start
 def test_a_killed_worker_costs_the_run_it_was_at_and_no_other(own: Services) -> None:
     comparison_id = own.start_comparison(default_sweep(REQUEST.model_copy(update={"steps": 20})))
     supervisor = Supervisor(own.settings, own.journal)
