@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pixart_ui.compare import report
-from tests.browser.parts import CHROMIUM_FLAGS
 from tests.compare.parts import comparison, sweep
 from tests.compare.test_report import NASTY, with_pictures
 
@@ -25,21 +23,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[390, 1280])
-def page(file: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport={"width": request.param, "height": 900})
-        problems: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: problems.append(dialog.message))
-        page.on("request", lambda sent: asked.append(sent.url))
-        page.goto(file.as_uri())
-        yield page
-        assert problems == []
-        assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
-        browser.close()
+def page(browser: Browser, file: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    problems: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.goto(file.as_uri())
+    yield page
+    page.close()
+    assert problems == []
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
 
 
 def names(page: Page) -> list[str]:
