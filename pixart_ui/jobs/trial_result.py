@@ -27,7 +27,7 @@ from pixart_ui.jobs.job import Job
 from pixart_ui.prediction import is_cpu
 
 # A process's resident set comes and goes with its allocator: so little is nothing that a run left behind.
-RSS_NOISE_BYTES = 32 * 2**20
+RSS_NOISE_BYTES = 64 * 2**20
 # What may come from the disk where a run is said to be warm: a part of the weights, and libraries' own files.
 WARM_SHARE, LIBRARIES_BYTES = 0.01, 16 * 2**20
 RANDOM_MARK = "_random_weights"
