@@ -126,6 +126,16 @@ def test_a_run_to_come_shows_where_it_is_in_the_queue(services: Services, live: 
     assert words.DENOISE_STEP.format(step=3, steps=8) in regions(live, comparison_id)["compare-grid"]
 
 
+def test_a_result_is_seen_as_soon_as_it_is_kept(services: Services, live: Live) -> None:
+    whole = comparison(sweep(), drawn)
+    comparison_id = keep(services, whole.model_copy(update={"results": whole.results[:3]}))
+    assert words.COMPARE_PARTLY.format(done=3, total=6) in regions(live, comparison_id)["compare-head"]
+    Kept(services.settings.comparisons_dir).save(comparison_id, whole)
+    shown = regions(live, comparison_id)
+    assert words.COMPARE_COMPLETE.format(total=6) in shown["compare-head"]
+    assert shown["compare-figures"].count("<polyline") == 4
+
+
 def test_tables_lines_and_bars_have_every_run(services: Services, live: Live) -> None:
     figures = regions(live, keep(services, comparison(sweep(), drawn)))["compare-figures"]
     assert figures.count("<tr data-key=") == 6
