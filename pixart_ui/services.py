@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixart_ui import prediction, tiny
+from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
@@ -32,8 +33,6 @@ from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm
 from pixart_ui.resolving import Resolver
 from pixart_ui.settings import Settings
-
-LOCAL_OWNER = "local"
 
 
 @dataclass(frozen=True)

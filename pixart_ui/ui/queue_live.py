@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
 
+from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import Job, JobState, QueuePage
-from pixart_ui.services import LOCAL_OWNER, Services
+from pixart_ui.services import Services
 from pixart_ui.ui import queue_head, words
 from pixart_ui.ui.fragments import button
 from pixart_ui.ui.look import FOLDS, QueueLook, Shows

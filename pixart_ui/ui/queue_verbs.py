@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.job import JobState, Move
-from pixart_ui.services import LOCAL_OWNER, Services
+from pixart_ui.services import Services
 from pixart_ui.ui import fragments, words
 from pixart_ui.ui.edge import guarded, ids_in
 from pixart_ui.ui.look import queue_look
