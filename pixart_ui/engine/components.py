@@ -201,6 +201,10 @@ class Components:
         """What all weights on the device take now."""
         return sum(kept.weight_bytes for kept in self._kept.values())
 
+    def bytes_now(self) -> dict[str, int]:
+        """What each component on the device takes now; safe to ask from another thread."""
+        return {source.component: kept.weight_bytes for source, kept in tuple(self._kept.items())}
+
     def is_prepared(self, source: WeightSource) -> bool:
         """What comes whole is made anew at each load; anything else while its files are as they were."""
         if source.whole is not None or source in self._kept:

@@ -236,6 +236,14 @@ class Engine:
         """What torch has reserved of a GPU; on a CPU this process's resident set. Safe to ask from another thread."""
         return memory.held_bytes(self._device)
 
+    def weigh(self) -> dict[str, Any]:
+        """What lies on the device now, in bytes, for `jobs/watch.py`. Safe to ask from another thread."""
+        return {
+            "components": self._components.bytes_now(),
+            "held_bytes": self.held_bytes(),
+            "rss_bytes": memory.rss_bytes(),
+        }
+
     def known_text(self, request: ResolvedRequest) -> KnownText | None:
         """The embedding of a request's prompt and the words of its tokens, once `run` has encoded it."""
         return self._opening.known_text(request)

@@ -59,6 +59,11 @@ def held_bytes(device: Device) -> int:
     """What torch has reserved of a GPU now; on a CPU the resident set of this process."""
     if device.is_cuda:
         return torch.cuda.memory_reserved(device.torch_device)
+    return rss_bytes()
+
+
+def rss_bytes() -> int:
+    """The resident set of this process."""
     return int(psutil.Process().memory_info().rss)
 
 

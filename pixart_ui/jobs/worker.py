@@ -33,6 +33,7 @@ from pixart_ui.jobs.latents import LatentFiles
 from pixart_ui.jobs.lock import CPU_ID, device_lock
 from pixart_ui.jobs.room import room_for
 from pixart_ui.jobs.trial_run import TrialRun
+from pixart_ui.jobs.watch import Watch, Weigh
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
@@ -56,7 +57,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`.
 
-    `size_of` says how many jobs like a given one are claimed at a time, if so many wait and the settings do not say.
+    `size_of` says how many jobs like a given one are claimed at a time, if so many wait and the settings do not say;
+    `weigh` says what lies on the device.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Worker:
         *,
         name: str,
         size_of: SizeOf = lambda _: MOST_IN_A_GROUP,
+        weigh: Weigh | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -77,6 +80,7 @@ class Worker:
         self._latents = LatentFiles(settings.latents_dir)
         self._info: dict[str, Any] = {}
         self._warmed: set[str] = set()
+        self._watch = Watch(weigh)
 
     def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
         """Run jobs until `stop` is set; with `only`, until those jobs have ended; draining, until none is left.
@@ -109,12 +113,16 @@ class Worker:
             if jobs := self._claim(only):
                 self._refresh_info("working")
                 self._run_group(jobs, stop)
+                self._watch.note_group(self._num_done_of(jobs))
             elif self._is_over(only, is_draining):
                 return
             if jobs or time.monotonic() - tidied_at > TIDY_SECONDS:
                 tidied_at = time.monotonic()
                 retention.apply(self._settings, self._journal)
             self._refresh_info("ready")
+
+    def _num_done_of(self, jobs: Sequence[Job]) -> int:
+        return len(self._journal.jobs(ids=[job.id for job in jobs], states=[JobState.DONE]))
 
     def _claim(self, only: Sequence[int] | None) -> Sequence[Job]:
         """The next group, as far as the disk has room for it; without room for one picture the queue is paused."""
@@ -206,7 +214,7 @@ class Worker:
         def beat() -> None:
             while not ended.wait(HEARTBEAT_SECONDS):
                 try:
-                    self._journal.renew(self.name, LEASE_SECONDS, self._info)
+                    self._journal.renew(self.name, LEASE_SECONDS, {**self._info, **self._watch.news()})
                 except PixArtError as error:
                     log.warning("%s", error)
 
@@ -244,6 +252,6 @@ def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
     sizes = PredictedSizes(services.catalog, settings.calibration_path, engine.info)
     try:
         with device_lock(engine.device_id, settings.data_dir):
-            yield Worker(settings, services.journal, engine, name=name, size_of=sizes.of)
+            yield Worker(settings, services.journal, engine, name=name, size_of=sizes.of, weigh=engine.weigh)
     finally:
         engine.close()

@@ -1,0 +1,48 @@
+"""What a worker tells of its memory beside its jobs: what lies on the device now, and what was left after each group.
+
+Memory that grows from group to group is a leak; the page tells it from these numbers. Figures are coarse while they
+only flicker, since every change of them wakes the browsers. Brings in no torch. Used by two threads: the worker's own
+notes what came of a group, its heartbeat reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# `components`: bytes by component; `held_bytes`: what torch has reserved of a GPU, on a CPU the resident set;
+# `rss_bytes`: the resident set of this process.
+Weigh = Callable[[], Mapping[str, Any]]
+GRAIN_BYTES = 32 * 2**20
+# As many groups as are kept to tell a trend from noise.
+MAX_GROUPS = 40
+
+
+class Watch:
+    """`weigh` is asked from the heartbeat's thread. Without one, only jobs are counted."""
+
+    def __init__(self, weigh: Weigh | None) -> None:
+        self._weigh = weigh
+        self._groups: deque[list[float]] = deque(maxlen=MAX_GROUPS)
+        self._held = 0
+        self._num_done = 0
+
+    def note_group(self, num_done: int) -> None:
+        """A group has ended and its memory is given back."""
+        self._num_done += num_done
+        if self._weigh is not None:
+            found = self._weigh()
+            beside = found["held_bytes"] - sum(found["components"].values())
+            self._groups.append([round(time.time(), 1), max(0, beside), found["rss_bytes"]])
+
+    def news(self) -> dict[str, Any]:
+        """JSON values. `groups` are `[seconds since 1970, bytes held beside weights, bytes of RAM]`, oldest first."""
+        told: dict[str, Any] = {"jobs_done": self._num_done, "groups": list(self._groups)}
+        if self._weigh is not None:
+            found = self._weigh()
+            if abs(found["held_bytes"] - self._held) >= GRAIN_BYTES:
+                self._held = found["held_bytes"]
+            told |= {"components": found["components"], "held_bytes": self._held}
+        return {"watch": told}
