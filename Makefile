@@ -1,7 +1,7 @@
 # Everything a person or a machine does here is one of these. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint format bench screenshots clean
+.PHONY: help run setup test test-long lint audit format bench screenshots clean
 
 # 3.11 is what was tested; `make PYTHON=… run` takes another one.
 PYTHON = $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
@@ -31,6 +31,9 @@ lint: dev ## ruff and mypy
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
+
+audit: dev ## Ask the advisory database about every pinned version; needs the network
+	$(VENV_PYTHON) -m pip_audit --strict --no-deps --disable-pip -r constraints.txt $(ARGS)
 
 format: dev ## Let ruff format the code and mend what it can
 	$(VENV_PYTHON) -m ruff check --fix .
