@@ -24,7 +24,7 @@ def estimate(prediction: Prediction | None) -> str:
     if prediction is None:
         return sentence(words.NO_ESTIMATE)
     plan = prediction.plan
-    certainty = f'<span class="tag">{words.ESTIMATE}</span>' if plan.is_estimate else ""
+    certainty = f'<span class="tag">{words.ESTIMATE if plan.is_estimate else ""}</span>'
     phases = "".join(_phase(entry) for entry in plan.phases)
     return (
         f'<details class="estimate"><summary><span class="sum">{_sum(prediction)}</span>{certainty}'

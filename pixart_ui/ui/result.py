@@ -73,7 +73,7 @@ def stage(focus: Job, batch: Sequence[Job], *, is_on_disk: bool, has_engine: boo
         f"{_actions(focus, batch, is_on_disk=is_on_disk)}</div>"
         f"{account.notes(_notes(focus, news))}"
         f"{_caption(focus)}"
-        f"{account.account(focus)}"
+        f'<div class="how">{account.account(focus)}</div>'
         "</div>"
     )
 
