@@ -129,8 +129,13 @@ def _use_growing_segments() -> None:
 
     Windows has no such memory. Before the first allocation; harmless after it.
     """
-    if sys.platform != "win32":
-        torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
+    if sys.platform == "win32":
+        return
+    setting = "expandable_segments:True"
+    if hasattr(torch._C, "_accelerator_setAllocatorSettings"):  # torch 2.10 and newer
+        torch._C._accelerator_setAllocatorSettings(setting)
+    else:
+        torch.cuda.memory._set_allocator_settings(setting)
 
 
 def used_bytes(uuid: str) -> int | None:
