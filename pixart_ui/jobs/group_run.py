@@ -103,11 +103,18 @@ class GroupRun:
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
 
     def run(self) -> None:
+        for _ in self.follow():
+            pass
+
+    def follow(self) -> Iterator[None]:
+        """The same, with a word to whoever follows it after each event."""
         try:
             latents = self._find_latents()
-            for event in self._engine.run([job.request for job in self._jobs], self._is_cancelled, latents):
+            events = self._engine.run([job.request for job in self._jobs], self._is_cancelled, latents)
+            for event in events:
                 self._settle()
                 self._record(event)
+                yield
         finally:
             self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
             self._settle()
