@@ -25,6 +25,7 @@ from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
 from pixart_ui.forecast import Forecast
 from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
+from pixart_ui.gallery.records import Gallery
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
@@ -47,6 +48,7 @@ class Services:
     wildcards: Wildcards
     forecaster: Forecaster
     kept_comparisons: Comparisons
+    gallery: Gallery
 
     @classmethod
     def open(cls, settings: Settings) -> Services:
@@ -63,6 +65,7 @@ class Services:
             wildcards=Wildcards(presets_dir() / "wildcards"),
             forecaster=Forecaster(journal, known, settings.calibration_path),
             kept_comparisons=Comparisons(Kept(settings.comparisons_dir), journal),
+            gallery=Gallery(settings, journal),
         )
 
     def default_checkpoint(self) -> Checkpoint:

@@ -117,6 +117,11 @@ class Settings:
         return self.data_dir / "previews"
 
     @property
+    @property
+    def trash_dir(self) -> Path:
+        """Pictures that somebody deleted, for as long as that can be taken back."""
+        return self.data_dir / "trash"
+
     def journal_path(self) -> Path:
         return self.data_dir / "journal.sqlite3"
 

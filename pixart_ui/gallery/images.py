@@ -23,6 +23,8 @@ JSON_CHUNK = "pixart_ui"
 PARAMETERS_CHUNK = "parameters"
 FORMAT = 1
 MAX_CHUNK_CHARS = 1_000_000
+# Larger ones are not unpacked to look for texts behind the pixels.
+MAX_PIXELS = 4096 * 4096
 
 
 def save(image: Image.Image, path: Path, request: ResolvedRequest, facts: Mapping[str, Any]) -> Path:
@@ -67,8 +69,7 @@ def parameters(request: ResolvedRequest) -> str:
 def read_facts(path: Path) -> dict[str, Any]:
     """The JSON that a picture of ours carries. Raises InputError for any other file."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            text = getattr(image, "text", {}).get(JSON_CHUNK)
+        text = texts(path).get(JSON_CHUNK)
     except FileNotFoundError:
         raise InputError(f"Picture {str(path)!r} does not exist: check the path.") from None
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
@@ -87,6 +88,21 @@ def read_facts(path: Path) -> dict[str, Any]:
             f"format {FORMAT}: update the app."
         )
     return document
+
+
+def texts(path: Path) -> Mapping[str, str]:
+    """All text chunks of a PNG. Ours stand before the pixels, which are then not read.
+
+    Raises what Pillow raises for a file that is none, and ValueError for one that unpacks to too much.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            early = {str(name): text for name, text in image.info.items() if isinstance(text, str)}
+            if early or image.width * image.height > MAX_PIXELS:
+                return early
+            return dict(getattr(image, "text", {}))
+    except Image.DecompressionBombError:
+        raise ValueError("it has too many pixels") from None
 
 
 def read_request(path: Path) -> ResolvedRequest:

@@ -9,7 +9,7 @@ It knows rows, not pictures, and imports no torch. What must stay true:
 
 One object serves all threads (a connection each) and any number of processes. Its rooms: `database.py` opens the file,
 `listing.py` reads, `submissions.py` adds, `queue_edits.py` changes what is there, `keeping.py` keeps what outlasts a
-run, and here is what workers do.
+run, `gallery/index.py` knows the pictures, and here is what workers do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixart_ui.events import Phase
+from pixart_ui.gallery.index import PictureIndex
 from pixart_ui.jobs.database import raise_revision
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.keeping import Keeping
@@ -31,7 +32,8 @@ from pixart_ui.jobs.take_back import take_back
 from pixart_ui.jobs.turns import choose_group, count_turns
 
 
-class Journal(QueueEdits, Listing, Keeping):
+
+class Journal(QueueEdits, Draining, Keeping, PictureIndex):
     """Opens or creates the journal at `path`; `caps` bound what it accepts.
 
     Raises JournalError or DiskFullError, here and in every method.

@@ -12,6 +12,17 @@ from dataclasses import dataclass
 APPLICATION_ID = 0x50785549
 
 
+# What a finished job says of its picture.
+_PICTURE_COLUMNS = """(
+    name, owner, job, prompt, checkpoint, precision, style, width, height, made_at, is_starred)"""
+_PICTURE_OF_JOB = """
+    {job}.image, {job}.owner, {job}.id, coalesce(json_extract({job}.request, '$.prompt'), ''),
+    coalesce(json_extract({job}.request, '$.checkpoint'), ''),
+    coalesce(json_extract({job}.request, '$.precision'), ''), coalesce(json_extract({job}.request, '$.style'), ''),
+    coalesce(json_extract({job}.request, '$.width'), 1), coalesce(json_extract({job}.request, '$.height'), 1),
+    coalesce({job}.finished_at, {job}.created_at), {job}.is_starred"""
+
+
 @dataclass(frozen=True)
 class Migration:
     """One step; its statements run in one transaction with all others that are missing."""
@@ -159,6 +170,70 @@ MIGRATIONS: tuple[Migration, ...] = (
             "ALTER TABLE jobs ADD COLUMN cell TEXT",
             "ALTER TABLE jobs ADD COLUMN strategy TEXT",
             "CREATE INDEX jobs_by_comparison ON jobs (comparison) WHERE comparison IS NOT NULL",
+        ),
+    ),
+    Migration(
+        "0006 pictures, which outlast their jobs",
+        (
+            # An index of what is on the disk, and the only place that knows whose a picture is once its job was cleared
+            # from the list. `deleted_at`: it is in the trash. `gone_at`: its file is in neither folder.
+            """
+            CREATE TABLE pictures (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                name TEXT NOT NULL UNIQUE,
+                owner TEXT NOT NULL,
+                job INTEGER,
+                prompt TEXT NOT NULL,
+                checkpoint TEXT NOT NULL,
+                precision TEXT NOT NULL,
+                style TEXT NOT NULL,
+                width INTEGER NOT NULL,
+                height INTEGER NOT NULL,
+                made_at REAL NOT NULL,
+                is_starred INTEGER NOT NULL DEFAULT 0,
+                deleted_at REAL,
+                gone_at REAL
+            ) STRICT
+            """,
+            "CREATE INDEX pictures_by_time ON pictures (made_at DESC, id DESC) WHERE gone_at IS NULL",
+            "CREATE INDEX jobs_by_image ON jobs (image) WHERE image IS NOT NULL",
+            f"""
+            INSERT OR IGNORE INTO pictures {_PICTURE_COLUMNS}
+            SELECT {_PICTURE_OF_JOB.format(job="jobs")} FROM jobs
+            WHERE state = 'done' AND comparison IS NULL ORDER BY finished_at, id
+            """,
+            f"""
+            CREATE TRIGGER picture_made AFTER UPDATE OF state ON jobs
+            WHEN new.state = 'done' AND old.state != 'done' AND new.comparison IS NULL BEGIN
+                INSERT INTO pictures {_PICTURE_COLUMNS} VALUES ({_PICTURE_OF_JOB.format(job="new")})
+                ON CONFLICT (name) DO UPDATE SET owner=excluded.owner, job=excluded.job, prompt=excluded.prompt,
+                    checkpoint=excluded.checkpoint, precision=excluded.precision, style=excluded.style,
+                    width=excluded.width, height=excluded.height, made_at=excluded.made_at,
+                    is_starred=excluded.is_starred, deleted_at=NULL, gone_at=NULL;
+            END
+            """,
+            # One notion of a star: whichever of the two is marked, so is the other.
+            """
+            CREATE TRIGGER star_of_job AFTER UPDATE OF is_starred ON jobs
+            WHEN new.image IS NOT NULL AND new.comparison IS NULL AND new.is_starred != old.is_starred BEGIN
+                UPDATE pictures SET is_starred = new.is_starred
+                WHERE name = new.image AND is_starred != new.is_starred;
+            END
+            """,
+            """
+            CREATE TRIGGER star_of_picture AFTER UPDATE OF is_starred ON pictures
+            WHEN new.is_starred != old.is_starred BEGIN
+                UPDATE jobs SET is_starred = new.is_starred
+                WHERE image = new.name AND comparison IS NULL AND is_starred != new.is_starred;
+            END
+            """,
+        ),
+    ),
+    Migration(
+        "0008 devices that take no new jobs",
+        (
+            # A worker has another name each time that it starts, its device keeps its own.
+            "CREATE TABLE drained_devices (id TEXT PRIMARY KEY, since REAL NOT NULL) STRICT",
         ),
     ),
 )
