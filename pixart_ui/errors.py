@@ -11,6 +11,7 @@
     ├── JournalError          the journal cannot be opened, read or written
     │   └── JournalUnusable   its file is not for this app to use (exit code 2)
     ├── WorkerError           the worker could not start or keep running
+    │   └── EngineLost        the process that the engine is in is gone, or does not answer
     └── Cancelled             somebody cancelled the job; not a failure
 
 A message is one sentence: the value, the rule, the remedy. It is shown to people as it is.
@@ -82,6 +83,10 @@ class JournalUnusable(JournalError):
 
 class WorkerError(PixArtError):
     """The worker could not start or keep running."""
+
+
+class EngineLost(WorkerError):
+    """The process that the engine is in is gone, or does not answer; its jobs are taken back as after a death."""
 
 
 class Cancelled(PixArtError):

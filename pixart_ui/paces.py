@@ -84,7 +84,7 @@ class Paces:
     def _plan(self, kind: Cost, info: Mapping[str, Any], num_images: int) -> PictureSeconds:
         """From two plans: of one picture for which nothing is there yet, and of a group after another like it."""
         limits = prediction.limits_of(info, self._table)
-        one = self._demand(kind, is_cpu=limits.is_cpu)
+        one = demand_of_kind(self._catalog, kind, is_cpu=limits.is_cpu)
         many = replace(one, num_images=num_images, num_texts=one.num_texts + num_images - 1)
         cold = planner.choose_plan(one, limits)
         warm = planner.choose_plan(many, replace(limits, on_device=frozenset(shapes.WEIGHTS)))
@@ -105,21 +105,23 @@ class Paces:
             is_estimate=warm.is_estimate,
         )
 
-    def _demand(self, kind: Cost, *, is_cpu: bool) -> Demand:
-        checkpoint = self._catalog.get(kind.checkpoint)
-        return Demand(
-            prediction.weight_shapes(checkpoint, kind.precision, kind.transformer_precision, is_cpu=is_cpu),
-            kind.width,
-            kind.height,
-            kind.steps,
-            kind.is_guided,
-            num_images=1,
-            num_texts=2 if kind.is_guided else 1,
-            num_tokens=prediction.num_tokens(kind.numerics, kind.max_tokens),
-            precision=kind.precision,
-            numerics=kind.numerics,
-            transformer_precision=kind.transformer_precision,
-        )
+
+def demand_of_kind(catalog: Catalog, kind: Cost, *, is_cpu: bool) -> Demand:
+    """One picture of that kind in numbers. Raises InputError, CheckpointError for a checkpoint that is not known."""
+    checkpoint = catalog.get(kind.checkpoint)
+    return Demand(
+        prediction.weight_shapes(checkpoint, kind.precision, kind.transformer_precision, is_cpu=is_cpu),
+        kind.width,
+        kind.height,
+        kind.steps,
+        kind.is_guided,
+        num_images=1,
+        num_texts=2 if kind.is_guided else 1,
+        num_tokens=prediction.num_tokens(kind.numerics, kind.max_tokens),
+        precision=kind.precision,
+        numerics=kind.numerics,
+        transformer_precision=kind.transformer_precision,
+    )
 
 
 # A kind's seconds of a step are worked out for a picture of so many, which is a usual number.

@@ -13,10 +13,14 @@ from typing import NamedTuple
 import platformdirs
 
 from pixart_ui.byte_size import parse_bytes
+from pixart_ui.cluster.address import parse_cluster
+from pixart_ui.devices import check_device, parse_devices
 from pixart_ui.errors import InputError
 
 DATA_DIR_VARIABLE = "PIXART_UI_DATA_DIR"
 DEVICE_VARIABLE = "PIXART_UI_DEVICE"
+DEVICES_VARIABLE = "PIXART_UI_DEVICES"
+CLUSTER_VARIABLE = "PIXART_UI_CLUSTER"
 BUDGET_VARIABLE = "PIXART_UI_VRAM_BUDGET"
 MOST_IN_A_GROUP = 64
 
@@ -49,7 +53,10 @@ _WHOLES: Mapping[str, _Whole] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """`device` is `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`.
+    """`device` is `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`.
+
+    The page starts a worker for each of `devices`, where none is named one on `device`; with a `cluster`, which is
+    `auto` or an address, workers are Ray's.
 
     `vram_budget` is how many bytes of a GPU tensors may use, None for what is free. `group_size` is how many jobs a
     worker claims at a time, None for what the planner predicts. Beyond the newest `keep_images`, and after `keep_days`,
@@ -67,6 +74,8 @@ class Settings:
     keep_days: int | None = None
     max_jobs: int | None = None
     max_jobs_per_owner: int | None = None
+    devices: tuple[str, ...] = ()
+    cluster: str | None = None
 
     @classmethod
     def read(
@@ -78,6 +87,8 @@ class Settings:
         host: str | None = None,
         port: int | None = None,
         vram_budget: str | None = None,
+        devices: str | None = None,
+        cluster: str | None = None,
         **wholes: str | None,
     ) -> Settings:
         """Combine flags and environment; `wholes` are the settings from `group_size` on, as text.
@@ -86,7 +97,8 @@ class Settings:
         """
         folder = data_dir if data_dir is not None else environ.get(DATA_DIR_VARIABLE)
         chosen = device if device is not None else environ.get(DEVICE_VARIABLE, "auto")
-        _check_device(chosen)
+        check_device(chosen)
+        places = _places(environ, device, devices, cluster)
         budget = vram_budget if vram_budget is not None else environ.get(BUDGET_VARIABLE)
         if port is not None and not 0 < port < 65536:
             raise InputError(f"Port {port} is out of range, it must be from 1 to 65535: try 7860.")
@@ -96,12 +108,19 @@ class Settings:
             host=host if host is not None else _default_host(environ),
             port=port if port is not None else cls.port,
             vram_budget=parse_bytes(budget, "Budget") if budget else None,
+            devices=parse_devices(places["devices"]) if places["devices"] else (),
+            cluster=parse_cluster(places["cluster"]) if places["cluster"] else None,
             **{name: _whole(name, environ, wholes.get(name)) for name in _WHOLES},
         )
 
     @property
     def images_dir(self) -> Path:
         return self.data_dir / "images"
+
+    @property
+    def trash_dir(self) -> Path:
+        """Pictures that somebody deleted, for as long as that can be taken back."""
+        return self.data_dir / "trash"
 
     @property
     def thumbnails_dir(self) -> Path:
@@ -117,11 +136,6 @@ class Settings:
         return self.data_dir / "previews"
 
     @property
-    @property
-    def trash_dir(self) -> Path:
-        """Pictures that somebody deleted, for as long as that can be taken back."""
-        return self.data_dir / "trash"
-
     def journal_path(self) -> Path:
         return self.data_dir / "journal.sqlite3"
 
@@ -183,7 +197,17 @@ def _default_host(environ: Mapping[str, str]) -> str:
     return "0.0.0.0" if "SPACE_ID" in environ else Settings.host
 
 
-def _check_device(device: str) -> None:
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
-        raise InputError(f"Device {device[:40]!r} is unknown, it must be auto, cpu, cuda, cuda:N or mps: try auto.")
+def _places(
+    environ: Mapping[str, str], device: str | None, devices: str | None, cluster: str | None
+) -> Mapping[str, str | None]:
+    """Where to draw, beyond one device: any flag of the three outdoes the environment. Raises InputError for two."""
+    flags = {"device": device, "devices": devices, "cluster": cluster}
+    given = [f"--{name}" for name, value in flags.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} each say where to draw: give one of them.")
+    if given:
+        return flags
+    found = {"devices": environ.get(DEVICES_VARIABLE), "cluster": environ.get(CLUSTER_VARIABLE)}
+    if all(found.values()):
+        raise InputError(f"{DEVICES_VARIABLE} and {CLUSTER_VARIABLE} each say where to draw: set one of them.")
+    return found

@@ -83,7 +83,7 @@ class Device:
 
 
 def open_device(wanted: str, budget_bytes: int | None = None) -> Device:
-    """The device named `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. Raises DeviceError where it is absent.
+    """The device named `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`. Raises DeviceError where it is absent.
 
     On a GPU no more than `budget_bytes` will be reserved, whatever it has.
     """
@@ -96,7 +96,7 @@ def open_device(wanted: str, budget_bytes: int | None = None) -> Device:
         if not torch.backends.mps.is_available():
             raise DeviceError("Device mps was asked for, but this machine has no Apple GPU: use --device cpu.")
         return Device(torch.device("mps"), "mps", "Apple GPU")
-    return Device(torch.device("cpu"), "cpu", _cpu_name())
+    return Device(torch.device("cpu"), wanted if index else "cpu", _cpu_name())  # a slot has a lock of its own
 
 
 def _cuda(index: int, budget_bytes: int | None) -> Device:

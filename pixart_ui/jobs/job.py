@@ -105,7 +105,10 @@ class Move(StrEnum):
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker as it last reported. `info` is what the System line shows: device name, memory, state in words."""
+    """A worker as it last reported. `info` is what the System line shows: device name, memory, state in words.
+
+    `is_drained`: somebody wants its device to take no new jobs.
+    """
 
     id: str
     device: str
@@ -113,3 +116,9 @@ class WorkerStatus:
     started_at: float
     heartbeat_at: float
     info: Mapping[str, Any]
+    is_drained: bool = False
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether it takes jobs; one that may not join says why in its `info`, as `trouble`."""
+        return not self.is_drained and "trouble" not in self.info

@@ -23,14 +23,17 @@ from typing import Any
 from pixart_ui.events import Phase
 from pixart_ui.gallery.index import PictureIndex
 from pixart_ui.jobs.database import raise_revision
+from pixart_ui.jobs.draining import Draining
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.keeping import Keeping
-from pixart_ui.jobs.listing import Listing
 from pixart_ui.jobs.queue_edits import QueueEdits
+from pixart_ui.jobs.route import EVERYTHING, Route, among
 from pixart_ui.jobs.rows import job_of
 from pixart_ui.jobs.take_back import take_back
 from pixart_ui.jobs.turns import choose_group, count_turns
 
+# A worker that has not reported for so long is not counted on.
+ALIVE_SECONDS = 10.0
 
 
 class Journal(QueueEdits, Draining, Keeping, PictureIndex):
@@ -43,7 +46,8 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
         now = time.time()
         with self._change() as db:
             db.execute(
-                "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO workers (id, device, pid, started_at, heartbeat_at, info) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (worker, device, pid, now, now, json.dumps(info)),
             )
 
@@ -51,28 +55,39 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
         with self._change() as db:
             db.execute("DELETE FROM workers WHERE id=?", (worker,))
 
-    def next_job(self, only: Sequence[int] | None = None) -> Job | None:
+    def next_job(self, worker: str, only: Sequence[int] | None = None, route: Route = EVERYTHING) -> Job | None:
         """The job that a claim would begin with now; None where nothing waits, or may start."""
         with self._moment() as db:
-            chosen = choose_group(db, 1, only)
+            chosen = choose_group(db, 1, among(route, only, worker, time.time() - ALIVE_SECONDS))
             rows = db.execute("SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(chosen),))
             return next((job_of(row) for row in rows), None)
 
     def claim(
-        self, worker: str, *, lease_seconds: float, limit: int, only: Sequence[int] | None = None
+        self,
+        worker: str,
+        *,
+        lease_seconds: float,
+        limit: int,
+        only: Sequence[int] | None = None,
+        route: Route = EVERYTHING,
     ) -> tuple[Job, ...]:
         """Take the first queued job, and up to `limit` in all that can share its weights.
 
         Owners take turns, and within an owner it goes by the queue's order; nothing is taken while it is paused. Jobs
         whose lease lapsed are taken back first. A job over which a worker died is claimed alone, so that a poisonous
-        one takes no neighbour with it. `only` narrows the choice to those jobs.
+        one takes no neighbour with it. `only` narrows the choice to those jobs, `route` to what is for this worker. A
+        worker whose device is drained gets none.
         """
         now = time.time()
         if not self._is_work_waiting(now):
             return ()
         with self._change() as db:
             take_back(db, "lease_until < :now", {"now": now}, is_fault=True)
-            chosen = choose_group(db, limit, only)
+            chosen = (
+                []
+                if _is_drained(db, worker)
+                else choose_group(db, limit, among(route, only, worker, now - ALIVE_SECONDS))
+            )
             rows = db.execute(
                 """
                 UPDATE jobs SET state='running', attempt=attempt+1, worker=:worker, lease_until=:until,
@@ -161,9 +176,10 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
     def let_go(self, worker: str, job_ids: Sequence[int]) -> frozenset[int]:
         """Put jobs of a group back that have not begun, if the queue is paused or something urgent came.
 
-        Called between two pictures, so that either waits for one picture and not for a group. Returns those put back.
+        So it is where the device is drained, and where another worker stands idle that could share them. Called between
+        two pictures, so that each waits for one picture and not for a group. Returns those put back.
         """
-        if not job_ids or not self._is_interrupted(job_ids):
+        if not job_ids or not (self._is_interrupted(job_ids) or self._is_to_share(worker, len(job_ids))):
             return frozenset()
         return self.put_back(worker, job_ids)
 
@@ -204,6 +220,29 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
                 ).fetchone()[0]
             )
 
+    def _is_to_share(self, worker: str, num_left: int) -> bool:
+        """Whether the device is drained; or nothing waits, somebody has nothing to do, and two are left to share.
+
+        Somebody is a worker of the same kind of device, on which what it is given will run as it would here.
+        """
+        with self._read() as db:
+            if _is_drained(db, worker):
+                return True
+            return num_left > 1 and bool(
+                db.execute(
+                    """
+                    SELECT NOT EXISTS (SELECT 1 FROM jobs WHERE state='queued') AND EXISTS (
+                        SELECT 1 FROM workers, workers AS mine
+                        WHERE mine.id = :worker AND workers.id != :worker AND workers.heartbeat_at >= :alive_since
+                            AND workers.device NOT IN (SELECT id FROM drained_devices)
+                            AND json_extract(workers.info, '$.trouble') IS NULL
+                            AND json_extract(workers.info, '$.name') = json_extract(mine.info, '$.name')
+                            AND NOT EXISTS (SELECT 1 FROM jobs WHERE state='running' AND jobs.worker = workers.id))
+                    """,
+                    {"worker": worker, "alive_since": time.time() - ALIVE_SECONDS},
+                ).fetchone()[0]
+            )
+
     def _is_work_waiting(self, now: float) -> bool:
         """Lets an idle worker look without taking the write lock."""
         with self._read() as db:
@@ -214,6 +253,13 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
                     (now,),
                 ).fetchone()[0]
             )
+
+
+def _is_drained(db: sqlite3.Connection, worker: str) -> bool:
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM workers JOIN drained_devices ON drained_devices.id = device WHERE workers.id=?)"
+    )
+    return bool(db.execute(query, (worker,)).fetchone()[0])
 
 
 def _write_attempt(db: sqlite3.Connection, job: Job, assignments: str, values: Mapping[str, Any]) -> bool:

@@ -142,7 +142,11 @@ class Listing(Database):
         """The workers that reported within the last `alive_within` seconds."""
         since = time.time() - alive_within if math.isfinite(alive_within) else 0.0
         with self._read() as db:
-            rows = db.execute("SELECT * FROM workers WHERE heartbeat_at >= ? ORDER BY started_at", (since,)).fetchall()
+            rows = db.execute(
+                "SELECT *, device IN (SELECT id FROM drained_devices) AS is_drained FROM workers "
+                "WHERE heartbeat_at >= ? ORDER BY started_at, id",
+                (since,),
+            ).fetchall()
         return tuple(worker_of(row) for row in rows)
 
 

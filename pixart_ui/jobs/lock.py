@@ -16,24 +16,33 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pixart_ui.devices import is_processor
 from pixart_ui.errors import WorkerError
 
-CPU_ID = "cpu"
+# All of a Ray cluster, as one page uses it.
+CLUSTER_ID = "cluster"
 
 
 class DeviceTaken(WorkerError):
-    """Another worker owns the device."""
+    """Another worker owns the device of that id."""
+
+    def __init__(self, device_id: str) -> None:
+        super().__init__(
+            f"Device {device_id} already has a worker, and a device takes one: use that one, or stop it first."
+        )
+        self.device_id = device_id
 
 
 def lock_path(device_id: str, data_dir: Path) -> Path:
     """Where the lock of a device is.
 
     A GPU's memory cannot be shared: its lock is for the whole machine, so it is outside of any data folder. A processor
-    can: two data folders may each have a worker on it, and only a second one on the same folder is refused.
+    can: two data folders may each have workers on it, and only a second one of a slot on the same folder is refused.
     """
-    if device_id == CPU_ID:
-        return data_dir / "worker-cpu.lock"
-    return _user_folder() / f"{re.sub(r'[^A-Za-z0-9-]', '_', device_id)}.lock"
+    name = re.sub(r"[^A-Za-z0-9-]", "_", device_id)
+    if is_processor(device_id) or device_id == CLUSTER_ID:
+        return data_dir / f"worker-{name}.lock"
+    return _user_folder() / f"{name}.lock"
 
 
 @contextmanager
@@ -44,9 +53,7 @@ def device_lock(device_id: str, data_dir: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise DeviceTaken(
-            f"Device {device_id} already has a worker, and a device takes one: use that one, or stop it first."
-        ) from None
+        raise DeviceTaken(device_id) from None
     except OSError as error:
         raise WorkerError(
             f"The lock {path} of device {device_id} cannot be taken ({error.strerror}): correct the permissions of "

@@ -61,4 +61,5 @@ def worker_of(row: sqlite3.Row) -> WorkerStatus:
         started_at=row["started_at"],
         heartbeat_at=row["heartbeat_at"],
         info=json.loads(row["info"]),
+        is_drained=bool(row["is_drained"]),
     )

@@ -17,21 +17,26 @@ import logging
 import math
 import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pixart_ui.errors import DiskFullError, JournalError, PixArtError, WorkerError
+from pixart_ui.devices import is_processor
+from pixart_ui.errors import DiskFullError, EngineLost, JournalError, PixArtError, WorkerError
 from pixart_ui.jobs import leftovers, retention
 from pixart_ui.jobs.group_run import EngineLike, GroupRun
 from pixart_ui.jobs.group_size import FEW, PredictedSizes, fair_share
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.latents import LatentFiles
-from pixart_ui.jobs.lock import CPU_ID, device_lock
+from pixart_ui.jobs.lock import device_lock
 from pixart_ui.jobs.room import room_for
+from pixart_ui.jobs.route import EVERYTHING, Route
+from pixart_ui.jobs.routing import Router
+from pixart_ui.jobs.rows import group_key
 from pixart_ui.jobs.trial_run import TrialRun
 from pixart_ui.jobs.watch import Watch, Weigh
 from pixart_ui.prediction import usable_bytes
@@ -58,7 +63,7 @@ class Worker:
     """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`.
 
     `size_of` says how many jobs like a given one are claimed at a time, if so many wait and the settings do not say;
-    `weigh` says what lies on the device.
+    `weigh` says what lies on the device, `router` which jobs are for this worker where there are several.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Worker:
         name: str,
         size_of: SizeOf = lambda _: MOST_IN_A_GROUP,
         weigh: Weigh | None = None,
+        router: Router | None = None,
     ) -> None:
         self.name = name
         self._settings = settings
@@ -81,6 +87,8 @@ class Worker:
         self._info: dict[str, Any] = {}
         self._warmed: set[str] = set()
         self._watch = Watch(weigh)
+        self._router = router
+        self._group_key: str | None = None
 
     def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
         """Run jobs until `stop` is set; with `only`, until those jobs have ended; draining, until none is left.
@@ -88,8 +96,9 @@ class Worker:
         A queue that is paused is waited for, except by one that drains it.
 
         Raises JournalError or DiskFullError where nothing can be recorded, WorkerError where the device needs a new
-        process.
+        process, EngineLost where it had one of its own that is gone.
         """
+        is_lost = False
         self._bury_predecessors()
         leftovers.sweep(self._settings, self._journal)
         self._refresh_info("ready")
@@ -97,8 +106,11 @@ class Worker:
         try:
             with self._heartbeat():
                 self._loop(stop, only, is_draining)
+        except EngineLost:
+            is_lost = True
+            raise
         finally:
-            self._journal.give_back(self.name, is_fault=False)
+            self._journal.give_back(self.name, is_fault=is_lost)
             self._journal.forget_worker(self.name)
 
     def _loop(self, stop: threading.Event, only: Sequence[int] | None, is_draining: bool) -> None:
@@ -126,9 +138,12 @@ class Worker:
 
     def _claim(self, only: Sequence[int] | None) -> Sequence[Job]:
         """The next group, as far as the disk has room for it; without room for one picture the queue is paused."""
-        jobs = self._journal.claim(self.name, lease_seconds=LEASE_SECONDS, limit=self._limit(only), only=only)
+        route = self._route()
+        limit = self._limit(only, route)
+        jobs = self._journal.claim(self.name, lease_seconds=LEASE_SECONDS, limit=limit, only=only, route=route)
         if not jobs:
             return jobs
+        self._group_key = group_key(jobs[0].request) if jobs[0].trial is None else None
         room = room_for(jobs, self._settings, self._journal)
         if room.shortage is not None:
             self._journal.pause(room.shortage)
@@ -136,11 +151,18 @@ class Worker:
             self._journal.put_back(self.name, [job.id for job in jobs[room.num_fitting :]])
         return jobs[: room.num_fitting]
 
-    def _limit(self, only: Sequence[int] | None) -> int:
+    def _route(self) -> Route:
+        """Which of the waiting jobs are for this worker."""
+        if self._router is None or len(workers := self._journal.workers()) < 2:
+            return EVERYTHING
+        return self._router.route(self.name, workers, self._journal.open_work().waiting.cost_keys)
+
+    def _limit(self, only: Sequence[int] | None, route: Route) -> int:
         """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""
-        share = fair_share(self._journal.counts()[JobState.QUEUED], len(self._journal.workers()))
+        num_workers = sum(worker.is_taking for worker in self._journal.workers())
+        share = fair_share(self._journal.counts()[JobState.QUEUED], num_workers)
         size = self._settings.group_size
-        if size is None and share > FEW and (first := self._journal.next_job(only)) is not None:
+        if size is None and share > FEW and (first := self._journal.next_job(self.name, only, route)) is not None:
             size = self._size_of(first.request)
         if size is None:
             return share
@@ -157,7 +179,7 @@ class Worker:
         run = self._run_of(jobs, stop)
         try:
             run.run()
-        except JournalError:
+        except (JournalError, EngineLost):
             raise
         except DiskFullError as error:
             run.shortage = error.message
@@ -170,7 +192,7 @@ class Worker:
                 f"try again; the details are in {self._settings.logs_dir / 'worker.log'}."
             )
             self._journal.give_back(self.name, is_fault=False)
-            if self._engine.device_id != CPU_ID:
+            if not is_processor(self._engine.device_id):
                 # After a fault a GPU's context may answer every later call with the same error.
                 raise WorkerError(
                     f"The device ended with an unexpected {type(error).__name__}: the worker starts anew."
@@ -194,7 +216,9 @@ class Worker:
                 self._journal.forget_worker(worker.id)
 
     def _refresh_info(self, state: str) -> None:
-        info = self._engine.info() | {"state": state}
+        info = {"host": socket.gethostname(), **self._engine.info(), "state": state}
+        if self._group_key is not None:
+            info["group_key"] = self._group_key
         if self._size is not None:
             info["group_size"] = self._size
         change = usable_bytes(info) - usable_bytes(self._info)
@@ -247,11 +271,14 @@ def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
         ),
         budget_bytes=settings.vram_budget,
     )
-    if settings.vram_budget is not None and engine.device_id == CPU_ID:
+    if settings.vram_budget is not None and is_processor(engine.device_id):
         log.warning("the VRAM budget is for GPUs only: this worker runs on the CPU and leaves it aside")
     sizes = PredictedSizes(services.catalog, settings.calibration_path, engine.info)
+    router = Router(services.catalog, settings.calibration_path)
     try:
         with device_lock(engine.device_id, settings.data_dir):
-            yield Worker(settings, services.journal, engine, name=name, size_of=sizes.of, weigh=engine.weigh)
+            yield Worker(
+                settings, services.journal, engine, name=name, size_of=sizes.of, weigh=engine.weigh, router=router
+            )
     finally:
         engine.close()
