@@ -121,6 +121,11 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     return 0 if report.can_make_pictures else 1
 
 
+def text(settings: Settings) -> str:
+    """The same as it is printed for people."""
+    return "\n".join(_lines(examine(settings)))
+
+
 def examine(settings: Settings) -> Report:
     """Look at everything that a picture needs."""
     report = Report(

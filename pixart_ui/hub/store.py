@@ -7,7 +7,7 @@ What was fetched stays at its commit: nothing here moves to a newer one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pixart_ui.hub.layout import Needed, needed
 from pixart_ui.hub.places import command, snapshot_folder
 from pixart_ui.hub.progress import DownloadProgress
 from pixart_ui.hub.records import FileRecord, Records
+from pixart_ui.hub.removal import remove
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,10 @@ class Hub:
                 allow_pickle=allow_pickle,
             ).run(on_progress)
         return self.locate(checkpoint)
+
+    def remove(self, checkpoint: Checkpoint, others: Iterable[Checkpoint]) -> int:
+        """Remove a published checkpoint's files, except what one of the others needs; returns the bytes freed."""
+        return remove(checkpoint.name, [other.name for other in others], self._records, self.cache_dir)
 
     def verify(self, checkpoint: Checkpoint) -> tuple[Problem, ...]:
         """Read every byte: sizes, headers, and SHA-256 against the record, or against an earlier reading."""

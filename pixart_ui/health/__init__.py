@@ -1,0 +1,1 @@
+"""How the machine and this app's files are: disk, checkpoints, long work on them, memory over time, logs. No torch."""
