@@ -1,4 +1,4 @@
-(words, startQueue, startCompare) => {
+(words, start) => {
   // The page's script: follows /live and writes what it says into the live regions; keys; light and dark.
   // It knows no job: the server renders everything, buttons say in data-act what they are for.
   const byId = (id) => document.getElementById(id);
@@ -276,8 +276,8 @@
     if (["#queue", "#compare"].includes(location.hash)) go(location.hash.slice(1));
   }
 
-  const list = startQueue({ words, byId, kept, show, press, poll, acts, go });
-  const compare = startCompare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
+  const list = start.queue({ words, byId, kept, show, press, poll, acts, go });
+  const compare = start.compare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
   window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);

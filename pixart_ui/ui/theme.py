@@ -1,5 +1,5 @@
 """The look: slate and one indigo, Inter, light and dark. Only values here; rules that Gradio has no variable for are in
-`page.css`, `queue.css` and `compare.css`, the script in the files of those names.
+`page.css` and in the style sheets of the page's parts, the script in the files of those names.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from pixart_ui.ui import words
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE.parent / "assets"
+# Each part of the page has a style sheet and a script of that name; `page.js` starts them in this order.
+PARTS = ("queue", "compare")
+# What the scripts say.
+SCRIPT_WORDS = (words.SCRIPT_WORDS,)
 
 
 def css() -> str:
-    sheets = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "queue.css", "compare.css"))
-    return sheets.replace("KEYS", words.GENERATE_KEYS)
+    sheets = (HERE / f"{name}.css" for name in ("page", *PARTS))
+    return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets).replace("KEYS", words.GENERATE_KEYS)
 
 
 def script() -> str:
-    """The page's script: one function that Gradio calls once the page stands."""
-    scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "queue.js", "compare.js"))
-    page, queue, compare = scripts
-    return (
-        f"() => {{ const words = {json.dumps(dict(words.SCRIPT_WORDS))};\n({page})(words, ({queue}), ({compare})); }}"
-    )
+    """The page's script: one function that Gradio calls once the page stands. It gets the words, and a start by part."""
+    said = {key: text for each in SCRIPT_WORDS for key, text in each.items()}
+    page, *scripts = ((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *PARTS))
+    starts = ",\n".join(f"{name}: {code}" for name, code in zip(PARTS, scripts, strict=True))
+    return f"() => {{ const words = {json.dumps(said)};\n({page})(words, {{ {starts} }}); }}"
 
 
 def theme() -> gr.themes.Base:
