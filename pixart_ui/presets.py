@@ -7,7 +7,7 @@ offered for those alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pixart_ui.errors import InputError, unknown_name
 
 PLACEHOLDER = "{prompt}"
+Personal = Callable[[], "Sequence[Style]"]
 
 
 class Style(BaseModel):
@@ -42,8 +43,8 @@ class Style(BaseModel):
         return self.prompt.replace(PLACEHOLDER, prompt)
 
     def apply_negative(self, negative_prompt: str) -> str:
-        """The style's negatives, then the person's own, without an empty part."""
-        return ", ".join(part for part in (self.negative_prompt, negative_prompt) if part)
+        """The style's negatives, then the person's own, without an empty part or a comma twice."""
+        return ", ".join(text for part in (self.negative_prompt, negative_prompt) if (text := part.strip(" ,")))
 
 
 class StyleFile(BaseModel):
@@ -55,18 +56,19 @@ class StyleFile(BaseModel):
 
 
 class Styles:
-    """All styles by name, in the order of the files."""
+    """All styles by name, in the order of the files; then the `personal` ones of whoever asks."""
 
-    def __init__(self, styles: Mapping[str, Style]) -> None:
+    def __init__(self, styles: Mapping[str, Style], personal: Personal = lambda: ()) -> None:
         self._styles = dict(styles)
+        self._personal = personal
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, personal: Personal = lambda: ()) -> Self:
         """Read every `styles*.json` of a folder. Raises InputError naming the file and the key."""
         styles: dict[str, Style] = {}
         for path in sorted(folder.glob("styles*.json")):
             styles.update((style.name, style) for style in _read(path).styles)
-        return cls(styles)
+        return cls(styles, personal)
 
     def get(self, name: str | None, checkpoint: str) -> Style | None:
         """The style of that name; None and the empty name mean no style. Raises InputError."""
@@ -75,11 +77,20 @@ class Styles:
         offered = self.names(checkpoint)
         if name not in offered:
             raise unknown_name("style", name, offered, "style")
-        return self._styles[name]
+        return self._styles[name] if name in self._styles else {style.name: style for style in self._personal()}[name]
 
     def names(self, checkpoint: str) -> tuple[str, ...]:
         """What can be chosen with that checkpoint."""
-        return tuple(name for name, style in self._styles.items() if style.fits(checkpoint))
+        fitting = tuple(name for name, style in self._styles.items() if style.fits(checkpoint))
+        return (*fitting, *(name for name in self.personal() if name not in fitting))
+
+    def built_in(self) -> tuple[str, ...]:
+        """The app's own, for whichever checkpoint."""
+        return tuple(self._styles)
+
+    def personal(self) -> tuple[str, ...]:
+        """Those that whoever asks has written."""
+        return tuple(style.name for style in self._personal() if style.name not in self._styles)
 
 
 def _read(path: Path) -> StyleFile:

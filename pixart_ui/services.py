@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixart_ui import prediction, tiny
+from pixart_ui.access import viewer
 from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
@@ -26,6 +27,7 @@ from pixart_ui.errors import InputError
 from pixart_ui.forecast import Forecast
 from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
 from pixart_ui.gallery.records import Gallery
+from pixart_ui.health.chores import Chores
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
@@ -34,6 +36,7 @@ from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm
 from pixart_ui.resolving import Resolver
 from pixart_ui.settings import Settings
+from pixart_ui.user_presets import UserPresets
 
 
 @dataclass(frozen=True)
@@ -48,23 +51,29 @@ class Services:
     wildcards: Wildcards
     forecaster: Forecaster
     kept_comparisons: Comparisons
+    presets: UserPresets
+    chores: Chores
     gallery: Gallery
 
     @classmethod
     def open(cls, settings: Settings) -> Services:
         """Create the folders that are missing and open the journal. Raises InputError, JournalError."""
         make_folders(settings)
+        built_in = Styles.load(presets_dir()).built_in()
+        presets = UserPresets(settings.data_dir / "presets", lambda: built_in)
         caps = Caps(of_owner=settings.max_jobs_per_owner, in_total=settings.max_jobs)
         known, journal = catalog(), Journal(settings.journal_path, caps)
         return cls(
             settings=settings,
             catalog=known,
-            styles=Styles.load(presets_dir()),
+            styles=Styles.load(presets_dir(), lambda: presets.shelf(viewer.current().name).styles),
             hub=Hub(settings.checkpoints_dir),
             journal=journal,
             wildcards=Wildcards(presets_dir() / "wildcards"),
             forecaster=Forecaster(journal, known, settings.calibration_path),
             kept_comparisons=Comparisons(Kept(settings.comparisons_dir), journal),
+            presets=presets,
+            chores=Chores(settings),
             gallery=Gallery(settings, journal),
         )
 

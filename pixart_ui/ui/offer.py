@@ -65,10 +65,11 @@ def offer(services: Services, checkpoint: Checkpoint) -> Offer:
 
 
 def own_styles(services: Services, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The styles made for this checkpoint, where there are any; otherwise those for all."""
-    general = services.styles.names("")
-    own = tuple(name for name in services.styles.names(checkpoint.name) if name not in general)
-    return own if own else general
+    """The styles made for this checkpoint, where there are any; otherwise those for all. Then a person's own."""
+    personal = services.styles.personal()
+    general = tuple(name for name in services.styles.names("") if name not in personal)
+    own = tuple(name for name in services.styles.names(checkpoint.name) if name not in (*general, *personal))
+    return (*(own if own else general), *personal)
 
 
 def shapes(checkpoint: Checkpoint) -> Choices:
