@@ -7,6 +7,8 @@ import socket
 import sys
 
 from pixart_ui import cli
+from pixart_ui.access.opening import open_door
+from pixart_ui.access.sharing import Sharing, add_sharing_flags
 from pixart_ui.commands.flags import add_cap_flags, add_device_flags, add_worker_flags
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.supervisor import Supervisor
@@ -21,17 +23,20 @@ def main() -> int:
     add_device_flags(parser)
     add_worker_flags(parser)
     add_cap_flags(parser)
+    add_sharing_flags(parser)
     flags = vars(parser.parse_args())
+    sharing = Sharing.take(flags)
     settings = Settings.read(os.environ, **flags | {"port": port_number(flags["port"])})
     with cli.unexpected_kept(settings):
         check_port_is_free(settings)
         services = Services.open(settings)
+        opening = open_door(settings, sharing, os.environ)
         supervisor = Supervisor(settings, services.journal)
         supervisor.start()
         try:
             from pixart_ui.ui.build import serve  # gradio takes seconds to import: the worker starts meanwhile
 
-            serve(services, supervisor)
+            serve(services, supervisor, opening, is_tunnelled=sharing.share)
         finally:
             supervisor.stop()
     return 0

@@ -230,6 +230,36 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration(
+        "0007 sign-ins, links, what is shared, and work by the hour",
+        (
+            # Tokens are kept as hashes. `basis` stands for the password that a session was opened with.
+            """
+            CREATE TABLE sessions (
+                token TEXT PRIMARY KEY, user TEXT NOT NULL, basis TEXT NOT NULL, created_at REAL NOT NULL
+            ) STRICT
+            """,
+            """
+            CREATE TABLE links (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                token TEXT NOT NULL UNIQUE,
+                kind TEXT NOT NULL,
+                target TEXT NOT NULL,
+                owner TEXT NOT NULL,
+                created_at REAL NOT NULL,
+                expires_at REAL NOT NULL
+            ) STRICT
+            """,
+            """
+            CREATE TABLE shared (
+                kind TEXT NOT NULL, target TEXT NOT NULL, shared_at REAL NOT NULL, PRIMARY KEY (kind, target)
+            ) STRICT
+            """,
+            # What owners with an allowance asked for, in pixels times steps; it outlasts the jobs.
+            "CREATE TABLE work (owner TEXT NOT NULL, asked_at REAL NOT NULL, amount REAL NOT NULL) STRICT",
+            "CREATE INDEX work_by_owner ON work (owner, asked_at)",
+        ),
+    ),
+    Migration(
         "0008 devices that take no new jobs",
         (
             # A worker has another name each time that it starts, its device keeps its own.

@@ -11,7 +11,12 @@ import threading
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import CustomCORSMiddleware
 
+from pixart_ui.access.events import carry
+from pixart_ui.access.gate import Mode
+from pixart_ui.access.guards import guards
+from pixart_ui.access.opening import Opening
 from pixart_ui.services import Services
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
@@ -22,10 +27,14 @@ from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
+from pixart_ui.ui.plain_page import sign_in_page
 from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
 from pixart_ui.ui.resting import let_rest
 from pixart_ui.ui.routes import routes
+from pixart_ui.ui.signing_in import sign_in_routes
 from pixart_ui.ui.single import build_single
+from pixart_ui.ui.tunnel import open_tunnel
+from pixart_ui.ui.words import access as access_words
 
 TEMP_KEPT_SECONDS = 24 * 3600
 # Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
@@ -51,23 +60,30 @@ def build(services: Services) -> gr.Blocks:
     return page
 
 
-def serve(services: Services, supervisor: EngineWatch) -> None:
-    """Serve the page until Ctrl+C or SIGTERM. Raises InputError where the port is taken."""
+def serve(services: Services, supervisor: EngineWatch, opening: Opening, *, is_tunnelled: bool = False) -> None:
+    """Serve the page until Ctrl+C or SIGTERM to whom the opening lets in. Raises InputError where the port is taken."""
     settings = services.settings
     # Gradio has no other setting for where it keeps its copies of files.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services)
-    page.launch(**_launch_settings(services, live))
+    if opening.door.mode is not Mode.LOCAL:
+        carry(page)
+    app, _, _ = page.launch(**_launch_settings(services, live, opening))
+    _take_out_cors(app)
+    opening.door.is_starting = False
     let_rest(page)
     print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
+    _tell(opening)
+    if is_tunnelled:
+        print(open_tunnel(settings.host, settings.port, opening.hosts, settings.temp_dir), flush=True)
     try:
         _wait_for_signal()
     finally:
         page.close(verbose=False)
 
 
-def _launch_settings(services: Services, live: Live) -> dict[str, Any]:
+def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[str, Any]:
     settings = services.settings
     return {
         "server_name": settings.host,
@@ -90,12 +106,33 @@ def _launch_settings(services: Services, live: Live) -> dict[str, Any]:
         "css": theme.css(),
         "js": theme.script(),
         "app_kwargs": {
-            "routes": [*routes(settings, live), *export_routes(services), *compare_routes(services)],
+            "middleware": guards(opening, settings.temp_dir / "gradio", sign_in_page),
+            "routes": [
+                *sign_in_routes(opening.door),
+                *routes(settings, live),
+                *export_routes(services),
+                *compare_routes(services),
+            ],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,
         },
     }
+
+
+def _take_out_cors(app: Any) -> None:
+    """Gradio's own lets pages of any origin read answers, once the server has a public name. Nobody's is let here."""
+    app.user_middleware = [one for one in app.user_middleware if one.cls is not CustomCORSMiddleware]
+    app.middleware_stack = app.build_middleware_stack()
+
+
+def _tell(opening: Opening) -> None:
+    """Credentials that were made for this start, once."""
+    if opening.credentials:
+        print(access_words.STARTED_WITH)
+    for one in opening.credentials:
+        line = access_words.CREDENTIAL.format(role=one.role, name=one.name, password=one.password)
+        print(line, flush=True)
 
 
 def _shown_host(host: str) -> str:

@@ -1,0 +1,46 @@
+"""How large a request may be. Counted as it comes, whatever its length header says.
+
+Gradio reads a whole JSON body into memory before anything looks at it, and bounds uploads alone.
+"""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixart_ui.access.http import headers_of, refuse
+
+MIB = 1024**2
+# Texts of a form, as many lines as a queue may be given at a time; uploads have bounds of their own.
+MAX_BODY_BYTES = 20 * MIB
+MAX_UPLOAD_BYTES = 128 * MIB
+UPLOAD = "/gradio_api/upload"
+REFUSAL = "More was sent than this server takes: send less at a time.\n"
+
+
+class SizeGuard:
+    """Refuses what is too large: at once where the header says so, else as soon as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = MAX_UPLOAD_BYTES if scope["path"].rstrip("/") == UPLOAD else MAX_BODY_BYTES
+        said = headers_of(scope).get("content-length", "0")
+        if not said.isdecimal() or int(said[:19]) > most:
+            await refuse(scope, receive, send, REFUSAL, 413)
+            return
+        num_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > most:
+                raise HTTPException(413, REFUSAL)
+            return message
+
+        await self._app(scope, counted, send)
