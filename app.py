@@ -9,9 +9,9 @@ import sys
 from pixart_ui import cli
 from pixart_ui.access.opening import open_door
 from pixart_ui.access.sharing import Sharing, add_sharing_flags
-from pixart_ui.commands.flags import add_cap_flags, add_device_flags, add_worker_flags
+from pixart_ui.commands.flags import add_cap_flags, add_device_flags, add_fleet_flags, add_worker_flags
 from pixart_ui.errors import InputError
-from pixart_ui.jobs.supervisor import Supervisor
+from pixart_ui.jobs.fleet import Fleet
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 
@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine only)")
     parser.add_argument("--port", help="port to listen on (default: 7860)")
     add_device_flags(parser)
+    add_fleet_flags(parser)
     add_worker_flags(parser)
     add_cap_flags(parser)
     add_sharing_flags(parser)
@@ -31,14 +32,14 @@ def main() -> int:
         check_port_is_free(settings)
         services = Services.open(settings)
         opening = open_door(settings, sharing, os.environ)
-        supervisor = Supervisor(settings, services.journal)
-        supervisor.start()
+        fleet = Fleet(settings, services.journal, os.environ)
+        fleet.start()
         try:
             from pixart_ui.ui.build import serve  # gradio takes seconds to import: the worker starts meanwhile
 
-            serve(services, supervisor, opening, is_tunnelled=sharing.share)
+            serve(services, fleet, opening, is_tunnelled=sharing.share)
         finally:
-            supervisor.stop()
+            fleet.stop()
     return 0
 
 

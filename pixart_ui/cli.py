@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pixart_ui import __version__
-from pixart_ui.commands import compare, doctor, generate, models, plan, queue, worker
+from pixart_ui.commands import compare, doctor, generate, models, plan, queue, worker, workers
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.settings import Settings
 
@@ -84,7 +84,7 @@ def say(sentence: str) -> None:
 
 def _run(argv: Sequence[str]) -> int:
     args = _parser().parse_args(argv)
-    names = ("data_dir", "device", "vram_budget", "group_size", "keep_images", "keep_days")
+    names = ("data_dir", "device", "vram_budget", "group_size", "keep_images", "keep_days", "cluster")
     settings = Settings.read(os.environ, **{name: getattr(args, name, None) for name in names})
     with unexpected_kept(settings):
         code: int = args.run(settings, args)
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m pixart_ui", description="PixArt pictures from the command line.", parents=parents)
     parser.add_argument("--version", action="version", version=f"PixArt UI {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (generate, queue, compare, models, plan, worker, doctor):
+    for command in (generate, queue, compare, models, plan, worker, workers, doctor):
         command.add_parser(subparsers, parents)
     return parser
 

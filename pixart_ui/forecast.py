@@ -58,7 +58,7 @@ class WorkerPace:
     """A live worker: what open jobs take there, by their cost keys, and the waiting groups.
 
     `loaded` is the group key of the weights on its device, None where that is not known; `elapsed` are the seconds for
-    which its running jobs have been seen where they are now.
+    which its running jobs have been seen where they are now. One that is not `is_taking` ends what it runs.
     """
 
     id: str
@@ -66,6 +66,7 @@ class WorkerPace:
     groups: Sequence[GroupSeconds]
     loaded: str | None = None
     elapsed: float = 0.0
+    is_taking: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,11 @@ def forecast(work: OpenWork, groups: Groups, workers: Sequence[WorkerPace]) -> F
     by_phase = {phase: sum(part.by_phase[phase] for part in left) for phase in Phase}
     running = dict(chain.from_iterable(part.jobs.items() for part in left))
     timeline, end = None, max((part.seconds for part in left), default=0.0)
-    if workers and has_waiting:
-        timeline, end = _assign(groups, workers, [part.seconds for part in left], by_phase)
+    taking = [place for place, worker in enumerate(workers) if worker.is_taking]
+    if taking and has_waiting:
+        free_in = [left[place].seconds for place in taking]
+        timeline, end_of_waiting = _assign(groups, [workers[place] for place in taking], free_in, by_phase)
+        end = max(end, end_of_waiting)
     is_known = work.pause_reason is None and bool(running or timeline is not None)
     return Forecast(
         end if is_known else None,

@@ -16,6 +16,7 @@ from typing import Any
 
 from pixart_ui.catalog import Catalog
 from pixart_ui.forecast import Forecast, GroupSeconds, PictureSeconds, WorkerPace, forecast, group_seconds
+from pixart_ui.jobs.group_size import fair_share
 from pixart_ui.jobs.grouping import Groups, form_groups
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.jobs.journal import Journal
@@ -72,7 +73,9 @@ class Forecaster:
     def _forecast(self, work: OpenWork, workers: Sequence[WorkerStatus], at: float) -> Forecast:
         if not workers or not (work.running or work.waiting.by_owner):
             return Forecast()
-        groups = self._groups(work.waiting, min(_group_size(worker) for worker in workers))
+        num_waiting, num_taking = sum(map(len, work.waiting.by_owner)), sum(worker.is_taking for worker in workers)
+        group_size = min(_group_size(worker) for worker in workers)
+        groups = self._groups(work.waiting, min(group_size, fair_share(num_waiting, num_taking)))
         keys = work.waiting.cost_keys | {job.cost_key for job in work.running}
         return forecast(work, groups, [self._pace(worker, work, keys, groups, at) for worker in workers])
 
@@ -90,7 +93,8 @@ class Forecaster:
         kinds = self._paces.of(worker.device, worker.info, keys, _group_size(worker))
         loaded = running[-1].group_key if running else _loaded(worker, groups)
         elapsed = self._elapsed(worker, running, at)
-        return WorkerPace(worker.id, kinds, self._group_seconds(worker, groups, kinds), loaded, elapsed)
+        seconds = self._group_seconds(worker, groups, kinds)
+        return WorkerPace(worker.id, kinds, seconds, loaded, elapsed, is_taking=worker.is_taking)
 
     def _group_seconds(
         self, worker: WorkerStatus, groups: Groups, kinds: Mapping[str, PictureSeconds]

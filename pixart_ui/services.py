@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixart_ui import prediction, tiny
 from pixart_ui.access import viewer
@@ -22,8 +23,9 @@ from pixart_ui.compare.forecast import SweepPrediction, predict_sweep, processor
 from pixart_ui.compare.kept import Entry, Kept
 from pixart_ui.compare.running import Comparisons
 from pixart_ui.compare.sweep import Sweep
+from pixart_ui.devices import is_processor
 from pixart_ui.engine.calibration import Table
-from pixart_ui.errors import InputError
+from pixart_ui.errors import BudgetTooSmall, InputError
 from pixart_ui.forecast import Forecast
 from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
 from pixart_ui.gallery.records import Gallery
@@ -31,6 +33,7 @@ from pixart_ui.health.chores import Chores
 from pixart_ui.hub import Hub
 from pixart_ui.jobs.job import Caps, Job
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.overview import WorkerRow, worker_rows
 from pixart_ui.prediction import Prediction
 from pixart_ui.presets import Styles
 from pixart_ui.request import GenerationRequest, ResolvedRequest, confirm
@@ -91,29 +94,59 @@ class Services:
         """What the running workers say; before one runs, what was asked for and whether there is an NVIDIA driver."""
         workers = self.journal.workers()
         if workers:
-            return all(worker.device == "cpu" for worker in workers)
-        if self.settings.device == "auto":
+            return all(is_processor(worker.device) for worker in workers)
+        asked = self.settings.devices if self.settings.devices else (self.settings.device,)
+        if "auto" in asked:
             return shutil.which("nvidia-smi") is None
-        return self.settings.device == "cpu"
+        return all(map(is_processor, asked))
 
     def resolve(self, request: GenerationRequest) -> tuple[ResolvedRequest, ...]:
         """One resolved request for each picture. Raises InputError, or CheckpointError if the weights are not here."""
         return self._resolver().resolve(request)
 
     def predict(self, request: GenerationRequest) -> Prediction | None:
-        """What a request would take on the running worker, without submitting it; None while there is no worker.
+        """What a request would take on the worker that is quickest, without submitting it; None while there is none.
 
         Raises InputError, CheckpointError, and BudgetTooSmall where it does not fit.
         """
-        requests = self.resolve(request)
-        workers = self.journal.workers()
-        if not workers:
-            return None
-        info = workers[0].info
+        requests, table = self.resolve(request), Table.load(self.settings.calibration_path)
+        found, errors = list[Prediction](), list[BudgetTooSmall]()
+        for info in self._infos():
+            try:
+                found.append(self._predict_on(info, requests, table))
+            except BudgetTooSmall as error:
+                errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        return min(found, key=lambda prediction: prediction.plan.predicted_seconds, default=None)
+
+    def _predict_on(self, info: Mapping[str, Any], requests: Sequence[ResolvedRequest], table: Table) -> Prediction:
         checkpoint = self.catalog.get(requests[0].checkpoint)
         demand = prediction.demand_of(requests, checkpoint, is_cpu=prediction.is_cpu(info))
-        there = prediction.on_device(info, requests[0])
-        return prediction.predict(demand, info, Table.load(self.settings.calibration_path), there)
+        return prediction.predict(demand, info, table, prediction.on_device(info, requests[0]))
+
+    def _infos(self) -> Sequence[Mapping[str, Any]]:
+        """What the workers say that take jobs; of those that do not, where there are only such."""
+        workers = self.journal.workers()
+        taking = [worker.info for worker in workers if worker.is_taking]
+        return taking if taking else [worker.info for worker in workers if "trouble" not in worker.info]
+
+    def workers(self) -> tuple[WorkerRow, ...]:
+        """Every worker: machine, device, memory, job, jobs done, last heartbeat, and whether it takes jobs."""
+        return worker_rows(self.journal)
+
+    def drain_worker(self, device: str) -> bool:
+        """Let the worker of that device (`WorkerRow.device`) end its picture and take no other, also after a restart.
+
+        False: so it was. Raises InputError, also for who may not.
+        """
+        _require_owner()
+        return self.journal.drain_device(device)
+
+    def resume_worker(self, device: str) -> bool:
+        """Let it take jobs again. False: it was not drained. Raises InputError, also for who may not."""
+        _require_owner()
+        return self.journal.resume_device(device)
 
     def forecast(self) -> Forecast:
         """When each open job will begin and end, and what is left in all. Made once for each change of the journal."""
@@ -146,16 +179,18 @@ class Services:
         return check_rows(draft, self._resolver().resolve)
 
     def predict_draft(self, draft: Draft) -> float | None:
-        """Seconds that all of it would take on the running worker, alone; None while there is no worker.
+        """Seconds that all of it would take on the running workers, alone; None while there is none.
 
         Raises BudgetTooSmall where a picture of it does not fit there.
         """
-        workers = self.journal.workers()
-        if not workers:
+        infos = self._infos()
+        if not infos:
             return None
-        info, table = workers[0].info, Table.load(self.settings.calibration_path)
+        info, table = infos[0], Table.load(self.settings.calibration_path)
         group_size = info.get("group_size", USUAL_GROUP_SIZE)
-        return predict_seconds(draft.requests, self._resolver().resolve, self.catalog.get, info, table, group_size)
+        seconds = predict_seconds(draft.requests, self._resolver().resolve, self.catalog.get, info, table, group_size)
+        num_pictures = sum(request.num_images for request in draft.requests)
+        return seconds / max(1, min(len(infos), num_pictures))
 
     def edit(self, job_id: int, request: GenerationRequest) -> Job:
         """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""
@@ -212,8 +247,8 @@ class Services:
         Before one runs a processor's are known, as far as it was measured; a GPU's are None. Raises InputError,
         CheckpointError where the reference cannot be drawn.
         """
-        workers, table = self.journal.workers(), Table.load(self.settings.calibration_path)
-        info = workers[0].info if workers else processor_info(table) if self._draws_on_a_processor() else None
+        infos, table = self._infos(), Table.load(self.settings.calibration_path)
+        info = infos[0] if infos else processor_info(table) if self._draws_on_a_processor() else None
         return predict_sweep(sweep, self._resolver().resolve, self.catalog.get, info, table)
 
     def _resolver(self) -> Resolver:
@@ -229,6 +264,11 @@ class Services:
         )
         path = folder / job.image
         return path if path.is_file() else None
+
+
+def _require_owner() -> None:
+    if not viewer.current().is_owner:
+        raise InputError("Workers are for the owner of this app to drain and resume: ask them.")
 
 
 def catalog() -> Catalog:

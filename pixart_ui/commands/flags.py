@@ -58,12 +58,27 @@ def given_request_flags(args: argparse.Namespace) -> list[str]:
 
 def add_device_flags(parser: argparse.ArgumentParser, *, whose: str = "") -> None:
     """Which device, and how much of it. Left out, the environment says so; see `Settings.read`."""
-    parser.add_argument("--device", help=f"{whose}auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--device", help=f"{whose}auto, cpu, cpu:N, cuda, cuda:N or mps (default: auto)")
     parser.add_argument(
         "--vram-budget",
         metavar="SIZE",
         help=f"{whose}what tensors may use of a GPU, for example 6GiB (default: PIXART_UI_VRAM_BUDGET, else all that "
         "is free); CUDA itself takes some beside it, and a CPU is not limited by it",
+    )
+
+
+def add_fleet_flags(parser: argparse.ArgumentParser) -> None:
+    """Several devices instead of the one of `--device`."""
+    parser.add_argument(
+        "--devices",
+        metavar="NAMES",
+        help="a worker on each: auto for every GPU here, or names such as cuda:0,cuda:1 or cpu,cpu",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="every GPU of a Ray cluster: HOST:PORT of its head, which is started if it is to be on this machine, or "
+        "auto for one that nobody else can reach (needs requirements-cluster.txt)",
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pixart_ui.commands.flags import add_device_flags, add_worker_flags
 from pixart_ui.errors import PixArtError
+from pixart_ui.jobs.lock import DeviceTaken
 from pixart_ui.jobs.worker import LOG_FORMAT, new_name, open_worker
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
@@ -55,7 +56,8 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
             log.info("ready")
             worker.serve(stop)
     except PixArtError as error:
-        _say(args.lifeline, event="ended", kind=type(error).__name__, message=error.message)
+        device = error.device_id if isinstance(error, DeviceTaken) else None
+        _say(args.lifeline, event="ended", kind=type(error).__name__, message=error.message, device=device)
         raise
     log.info("stopped as asked")
     return 0

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,10 +37,44 @@ POLITE_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
+def worker_arguments(settings: Settings) -> list[str]:
+    """Of `python -m pixart_ui` for a worker on the device of the settings."""
+    return ["worker", f"--device={settings.device}", *budget_argument(settings), *queue_arguments(settings)]
+
+
+def budget_argument(settings: Settings) -> list[str]:
+    return [] if settings.vram_budget is None else [f"--vram-budget={settings.vram_budget}B"]
+
+
+def queue_arguments(settings: Settings) -> list[str]:
+    """What every worker is told of the queue and of keeping pictures."""
+    given = {
+        "--group-size": settings.group_size,
+        "--keep-images": settings.keep_images,
+        "--keep-days": settings.keep_days,
+    }
+    return [f"{flag}={value}" for flag, value in given.items() if value is not None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is kept running: the arguments of `python -m pixart_ui`, and what is added to its environment.
+
+    A process may have several workers: they are called like it, with a dot and a number.
+    """
+
+    arguments: Callable[[Settings], list[str]] = worker_arguments
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+WORKER = Task()
+
+
 class Supervisor:
     """Owns one worker process. `start` and `stop` are called once each, `status` from any thread."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
+    def __init__(self, settings: Settings, journal: Journal, task: Task = WORKER) -> None:
+        self._task = task
         self._settings = settings
         self._journal = journal
         self._stopping = threading.Event()
@@ -66,13 +103,20 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the worker: politely, then less so. Its unfinished jobs are back in the queue afterwards."""
-        with self._lock:
-            self._stopping.set()
-            process = self._process
+        self.ask_to_stop()
+        process = self._process
         if process is not None:
             _end(process)
         if self._thread.is_alive():
             self._thread.join(POLITE_SECONDS)
+
+    def ask_to_stop(self) -> None:
+        """Close the worker's lifeline and start no other. Returns at once."""
+        with self._lock:
+            self._stopping.set()
+            process = self._process
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
 
     def _watch(self) -> None:
         num_failures = 0
@@ -90,7 +134,7 @@ class Supervisor:
             num_failures += 1
             log.warning("worker %s ended: %s", name, reason.get("message", "it did not say why"))
             if reason.get("kind") == DeviceTaken.__name__:
-                self._wait_for_device(str(reason["message"]))
+                self._wait_for_device(str(reason.get("device")), str(reason["message"]))
             else:
                 self._status = self._trouble(reason, num_failures)
                 self._stopping.wait(backoff_seconds(num_failures))
@@ -118,26 +162,10 @@ class Supervisor:
         return reason
 
     def _spawn(self, name: str, log_file: IO[str]) -> subprocess.Popen[str]:
-        settings = self._settings
-        budget = settings.vram_budget
-        given = {
-            "--vram-budget": f"{budget}B" if budget is not None else None,
-            "--group-size": settings.group_size,
-            "--keep-images": settings.keep_images,
-            "--keep-days": settings.keep_days,
-        }
+        own = ["--lifeline", f"--name={name}", f"--data-dir={self._settings.data_dir}"]
         return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pixart_ui",
-                "worker",
-                "--lifeline",
-                f"--name={name}",
-                f"--data-dir={settings.data_dir}",
-                f"--device={settings.device}",
-                *(f"{flag}={value}" for flag, value in given.items() if value is not None),
-            ],
+            [sys.executable, "-m", "pixart_ui", *self._task.arguments(self._settings), *own],
+            env={**os.environ, **self._task.environ},
             # `-m` finds this package there, wherever the app was started from.
             cwd=Path(pixart_ui.__file__).resolve().parent.parent,
             stdin=subprocess.PIPE,
@@ -150,8 +178,10 @@ class Supervisor:
     def _bury(self, name: str) -> None:
         """The process is gone: its jobs need not wait for their lease to lapse."""
         try:
-            self._journal.give_back(name)
-            self._journal.forget_worker(name)
+            known = [worker.id for worker in self._journal.workers(alive_within=math.inf)]
+            for worker in [name, *(other for other in known if other.startswith(f"{name}."))]:
+                self._journal.give_back(worker)
+                self._journal.forget_worker(worker)
         except PixArtError as error:
             log.warning("%s", error)  # the leases lapse by themselves
 
@@ -163,17 +193,19 @@ class Supervisor:
             return None
         return f"The worker stopped {num_failures} times in a row and is started again: see {self.log_path}."
 
-    def _wait_for_device(self, message: str) -> None:
+    def _wait_for_device(self, device: str, message: str) -> None:
         """Quietly, without starting processes, for as long as the journal shows the worker that has the device."""
         while True:
-            is_seen = self._others()
+            is_seen = self._is_seen(device)
             self._status = None if is_seen else message
-            if self._stopping.wait(1.0 if is_seen else TAKEN_SECONDS) or not self._others():
+            if self._stopping.wait(1.0 if is_seen else TAKEN_SECONDS) or not self._is_seen(device):
                 return
 
-    def _others(self) -> bool:
+    def _is_seen(self, device: str) -> bool:
+        """Whether a worker of that device reports; one of a cluster's workers stands for the cluster."""
         try:
-            return bool(self._journal.workers())
+            devices = [worker.info.get("lock", worker.device) for worker in self._journal.workers()]
+            return device in devices
         except PixArtError:
             return False
 
