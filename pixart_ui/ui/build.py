@@ -23,6 +23,8 @@ from pixart_ui.ui.api import build_api
 from pixart_ui.ui.compare_routes import compare_routes
 from pixart_ui.ui.compare_tab import build_compare, build_compare_controls
 from pixart_ui.ui.exports import export_routes
+from pixart_ui.ui.gallery_routes import gallery_routes
+from pixart_ui.ui.gallery_tab import build_gallery, build_gallery_controls, wire_gallery
 from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
@@ -35,6 +37,7 @@ from pixart_ui.ui.signing_in import sign_in_routes
 from pixart_ui.ui.single import build_single
 from pixart_ui.ui.tunnel import open_tunnel
 from pixart_ui.ui.words import access as access_words
+from pixart_ui.ui.words import gallery as gallery_words
 
 TEMP_KEPT_SECONDS = 24 * 3600
 # Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
@@ -50,13 +53,17 @@ def build(services: Services) -> gr.Blocks:
         checkpoint = build_header(services)
         controls = build_queue_controls(services)
         compare = build_compare_controls(services, controls.answer)
+        gallery = build_gallery_controls(services, controls.answer)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
                 form = build_single(services, page, checkpoint, controls.answer)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
                 build_queue(services, form, controls)
             with gr.Tab(words.COMPARE, id=Tab.COMPARE, elem_id="tab-compare"):
-                build_compare(services, form, compare, controls.answer)
+                ways = build_compare(services, form, compare, controls.answer)
+            with gr.Tab(gallery_words.GALLERY, id=Tab.GALLERY, elem_id="tab-gallery"):
+                build_gallery()
+                wire_gallery(services, form, ways, gallery, controls.answer)
     return page
 
 
@@ -112,6 +119,7 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
                 *routes(settings, live),
                 *export_routes(services),
                 *compare_routes(services),
+                *gallery_routes(services),
             ],
             "docs_url": None,
             "redoc_url": None,

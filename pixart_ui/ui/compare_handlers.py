@@ -42,10 +42,10 @@ class CompareHandlers:
         """Put all runs at the end of the queue."""
         return guarded(lambda: self._start(values), self._refused)
 
-    def adapt(self, parts: AxisParts, name: object, checkpoint: object) -> Updates:
-        """Another axis was chosen."""
+    def adapt(self, parts: AxisParts, name: object, checkpoint: object, ticked: object = None) -> Updates:
+        """Another axis was chosen; or another checkpoint, while those were ticked."""
         return guarded(
-            lambda: adapt_axis(self.services, parts, name, checkpoint),
+            lambda: adapt_axis(self.services, parts, name, checkpoint, ticked),
             lambda _: {parts.values: gr.update(), parts.more: gr.update()},
         )
 

@@ -50,7 +50,8 @@ def build_compare_controls(services: Services, answer: gr.Textbox) -> CompareCon
     return controls
 
 
-def build_compare(services: Services, form: Form, controls: CompareControls, answer: gr.Textbox) -> None:
+def build_compare(services: Services, form: Form, controls: CompareControls, answer: gr.Textbox) -> CompareWays:
+    """Returns what a comparison is asked with."""
     with gr.Column(elem_id="compareplace"):
         with gr.Row(elem_id="compare-bar"):
             gr.HTML(_toggle(), elem_id="compare-toggle")
@@ -68,6 +69,7 @@ def build_compare(services: Services, form: Form, controls: CompareControls, ans
         gr.HTML("", elem_id="compare-figures")
         gr.HTML(compare_pair.window(), elem_id="compare-pair")
     _wire(services, form, ways, controls, answer, start)
+    return ways
 
 
 def _toggle() -> str:
@@ -93,12 +95,9 @@ def _wire(
 
 
 def _wire_axis(handlers: CompareHandlers, parts: AxisParts, form: Form) -> None:
-    """What can be ticked follows the axis, and the checkpoint."""
-    for event in (parts.name.input, form.checkpoint.change):
-        event(
-            partial(handlers.adapt, parts),
-            [parts.name, form.checkpoint],
-            [parts.values, parts.more],
-            preprocess=False,
-            **QUIET,
-        )
+    """What can be ticked follows the axis, and the checkpoint; what is ticked stays where another one offers it too."""
+    for event, inputs in (
+        (parts.name.input, [parts.name, form.checkpoint]),
+        (form.checkpoint.change, [parts.name, form.checkpoint, parts.values]),
+    ):
+        event(partial(handlers.adapt, parts), inputs, [parts.values, parts.more], preprocess=False, **QUIET)

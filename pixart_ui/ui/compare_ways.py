@@ -113,10 +113,15 @@ def choices_of(services: Services, name: object, checkpoint: object) -> AxisChoi
     return axis_choices(AxisName(str(name)), offered, usable_checkpoints(services))
 
 
-def adapt_axis(services: Services, parts: AxisParts, name: object, checkpoint: object) -> Updates:
-    """Another axis was chosen, or another checkpoint: what it offers now."""
+def adapt_axis(
+    services: Services, parts: AxisParts, name: object, checkpoint: object, ticked: object = None
+) -> Updates:
+    """Another axis was chosen, or another checkpoint: what it offers now. What was ticked stays if all of it can."""
     found, example = choices_of(services, name, checkpoint), words.COMPARE_EXAMPLES.get(str(name), "")
     hint = words.COMPARE_MORE_HINT.format(example=example)
+    kept = _texts(ticked)
+    if kept and set(kept) <= {sent for _, sent in found.choices}:
+        return {parts.values: gr.update(choices=list(found.choices), value=kept), parts.more: gr.skip()}
     return {
         parts.values: gr.update(choices=list(found.choices), value=list(found.ticked), visible=bool(found.choices)),
         parts.more: gr.update(value="", placeholder=hint, visible=bool(example)),

@@ -60,12 +60,17 @@ def paused(reason: str | None) -> str:
     return f'<div class="paused" role="status"><p class="message held">{text}</p>{resume}</div>'
 
 
-def toast(text: str, *, is_problem: bool = False, undo: tuple[str, Sequence[int]] | None = None) -> str:
-    """What became of something that was pressed, with the way back where there is one: a verb and its jobs."""
+def toast(
+    text: str, *, is_problem: bool = False, undo: tuple[str, Sequence[int]] | None = None, act: str = "queue"
+) -> str:
+    """What became of something that was pressed, with the way back where there is one: a verb and its jobs.
+
+    `act` is whose verb that is, as the script knows it.
+    """
     back = ""
     if undo is not None:
         verb, ids = undo
-        back = button(words.UNDO, "queue", verb=verb, jobs=",".join(str(id_) for id_ in ids))
+        back = button(words.UNDO, act, verb=verb, jobs=",".join(str(id_) for id_ in ids))
     kind, role = ("problem", "alert") if is_problem else ("note", "status")
     close = f'<button type="button" class="close" data-act="dismiss" aria-label="{words.DISMISS}">×</button>'
     return f'<div class="toast {kind}" role="{role}"><p>{escape(text)}</p>{back}{close}</div>'

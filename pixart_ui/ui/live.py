@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Protocol
 
+from pixart_ui.access import viewer
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, words
 from pixart_ui.ui.compare_live import CompareRegions
+from pixart_ui.ui.gallery_live import gallery_regions
 from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
@@ -53,7 +55,8 @@ class Snapshot:
 class State:
     """What decides whether anything has changed; `num_changes` are those that this process had made by then.
 
-    `kept` stands for the kept comparisons, whose names and files are not in the journal.
+    `kept` stands for the kept comparisons, whose names and files are not in the journal; `pictures` for the files of
+    the gallery.
     """
 
     revision: int
@@ -62,14 +65,16 @@ class State:
     engine: str
     num_changes: int
     kept: str
+    pictures: str
 
     def mark(self, look: Look) -> str:
-        return _digest(self.revision, self.engine, look, self.kept if look.tab is Tab.COMPARE else "")
+        outside = {Tab.COMPARE: self.kept, Tab.GALLERY: self.pictures}.get(look.tab, "")
+        return _digest(self.revision, self.engine, look, viewer.current().only, outside)
 
     def is_like(self, other: State) -> bool:
         """Whether what is shown of both is the same."""
-        mine, others = (self.revision, self.engine, self.kept), (other.revision, other.engine, other.kept)
-        return mine == others
+        mine = (self.revision, self.engine, self.kept, self.pictures)
+        return mine == (other.revision, other.engine, other.kept, other.pictures)
 
 
 class Live:
@@ -86,8 +91,8 @@ class Live:
         journal = self._services.journal
         num_changes, revision, workers = journal.num_changes, journal.revision(), journal.workers()
         trouble = self._watch.status()
-        kept = _digest(*self._services.comparisons())
-        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, kept)
+        kept, pictures = _digest(*self._services.comparisons()), self._services.gallery.mark()
+        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, kept, pictures)
 
     def is_overtaken(self, state: State) -> bool:
         """Whether this process itself has changed something since; what others changed is not looked for."""
@@ -119,6 +124,8 @@ class Live:
             return queue_regions(self._services, look.queue, now)
         if look.tab is Tab.COMPARE:
             return self._compare.render(look.compare, now)
+        if look.tab is Tab.GALLERY:
+            return gallery_regions(self._services, look.gallery)
         return single_regions(self._services, look, now, self._examples)
 
 

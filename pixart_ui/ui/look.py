@@ -6,10 +6,11 @@ Anybody can write such an address: whatever is not one of ours becomes the usual
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pixart_ui.jobs.job import JobState
+from pixart_ui.ui.gallery_look import GalleryLook
 
 MAX_KEY_CHARS = 64
 MAX_TEXT_CHARS = 200
@@ -22,6 +23,8 @@ class Tab(StrEnum):
     SINGLE = "single"
     QUEUE = "queue"
     COMPARE = "compare"
+    GALLERY = "gallery"
+    SYSTEM = "system"
 
 
 class Shows(StrEnum):
@@ -82,6 +85,7 @@ class Look:
     job: str = ""
     queue: QueueLook = QueueLook()
     compare: CompareLook = CompareLook()
+    gallery: GalleryLook = field(default_factory=GalleryLook)
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Look:
@@ -92,6 +96,7 @@ class Look:
             job=query.get("job", "")[:MAX_KEY_CHARS],
             queue=queue_look(query),
             compare=_compare_look(query),
+            gallery=GalleryLook.of(query),
         )
 
 

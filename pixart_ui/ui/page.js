@@ -80,18 +80,20 @@
     fresh.innerHTML = html;
     list.dress(fresh.content);
     compare.dress(fresh.content);
+    gallery.dress(fresh.content);
     morph(region, fresh.content);
     return true;
   }
 
   // A tab that was never open has no regions yet: then the answer is asked for once more.
   function paint(answer) {
-    const focused = document.activeElement, place = list.place();
+    const focused = document.activeElement, place = list.place(), shot = gallery.place();
     state.isWhole = Object.entries(answer.regions).map(([id, html]) => show(id, html)).every(Boolean);
     state.mark = state.isWhole ? answer.mark : "";
     state.isBusy = answer.is_busy;
     list.painted(place);
     compare.painted();
+    gallery.painted(shot);
     if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
     document.title = answer.title;
     byId("tab-queue-button")?.setAttribute("data-count", answer.num_waiting ? answer.num_waiting.toLocaleString("en") : "");
@@ -134,7 +136,7 @@
     if (document.hidden) return;
     const turn = ++state.polls;
     try {
-      const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query(), ...compare.query() });
+      const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query(), ...compare.query(), ...gallery.query() });
       const answer = await fetch("/live?" + query, { cache: "no-store" });
       if (turn !== state.polls) return;
       lost(answer.ok ? "" : answer.status === 503 ? await answer.text() : words.lost);
@@ -254,6 +256,7 @@
     } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options, dialog[open]")) {
       if (tab() === "queue") list.escape();
       else if (tab() === "compare") compare.escape();
+      else if (tab() === "gallery") gallery.escape();
       else if (!isEditing()) document.querySelector("#stage [data-act=cancel]")?.click();
     }
   }, true);
@@ -273,12 +276,13 @@
     if (!prompt || state.isRestored) return;
     state.isRestored = true;
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
-    if (["#queue", "#compare"].includes(location.hash)) go(location.hash.slice(1));
+    if (["#queue", "#compare", "#gallery"].includes(location.hash)) go(location.hash.slice(1));
   }
 
   const list = start.queue({ words, byId, kept, show, press, poll, acts, go });
   const compare = start.compare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
-  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started };
+  const gallery = start.gallery({ words, byId, kept, show, press, poll, acts, go, tab, ask: list.ask, answered: list.answered });
+  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started, took: gallery.took };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

@@ -109,19 +109,19 @@ def _thumbnails(folder: Path, cache: Path) -> Callable[[Request], Response]:
     return answer
 
 
-def thumbnail_of(picture: Path, thumbnail: Path) -> Path:
+def thumbnail_of(picture: Path, thumbnail: Path, side: int = THUMBNAIL_SIDE) -> Path:
     """Make it where it is missing or older than its picture."""
     if not thumbnail.is_file() or thumbnail.stat().st_mtime < picture.stat().st_mtime:
-        _make_thumbnail(picture, thumbnail)
+        _make_thumbnail(picture, thumbnail, side)
     return thumbnail
 
 
-def _make_thumbnail(picture: Path, thumbnail: Path) -> None:
+def _make_thumbnail(picture: Path, thumbnail: Path, side: int) -> None:
     """Written aside and renamed: two pages may ask at once."""
     thumbnail.parent.mkdir(parents=True, exist_ok=True)
     aside = thumbnail.with_name(f".{thumbnail.name}.{id(picture)}.part")
     with Image.open(picture, formats=["PNG"]) as image:
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        image.thumbnail((side, side), reducing_gap=2.0)
         image.convert("RGB").save(aside, "WEBP", quality=85)
     aside.replace(thumbnail)
 

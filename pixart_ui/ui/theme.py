@@ -11,13 +11,14 @@ import gradio as gr
 from gradio.themes.utils import colors, fonts, sizes
 
 from pixart_ui.ui import words
+from pixart_ui.ui.words import gallery as gallery_words
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE.parent / "assets"
 # Each part of the page has a style sheet and a script of that name; `page.js` starts them in this order.
-PARTS = ("queue", "compare")
+PARTS = ("queue", "compare", "gallery")
 # What the scripts say.
-SCRIPT_WORDS = (words.SCRIPT_WORDS,)
+SCRIPT_WORDS = (words.SCRIPT_WORDS, gallery_words.SCRIPT_WORDS)
 
 
 def css() -> str:
