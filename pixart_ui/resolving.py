@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from pixart_ui.access.limits import Limits
 from pixart_ui.catalog import Catalog, Checkpoint
 from pixart_ui.hub import Hub
 from pixart_ui.presets import Styles
@@ -18,9 +19,20 @@ RANDOM_SEED_BITS = 32
 
 
 class Resolver:
-    """Knows the checkpoints that it met. `default` says which one a request without a name means."""
+    """Knows the checkpoints that it met. `default` says which one a request without a name means.
 
-    def __init__(self, catalog: Catalog, hub: Hub, styles: Styles, default: Callable[[], Checkpoint]) -> None:
+    `limits` are those of whoever asks, None for the owner.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        hub: Hub,
+        styles: Styles,
+        default: Callable[[], Checkpoint],
+        limits: Limits | None = None,
+    ) -> None:
+        self._limits = limits
         self._catalog = catalog
         self._hub = hub
         self._styles = styles
@@ -29,9 +41,14 @@ class Resolver:
 
     def resolve(self, request: GenerationRequest) -> tuple[ResolvedRequest, ...]:
         """One resolved request for each picture. Raises InputError, or CheckpointError if the weights are not here."""
+        if self._limits is not None:
+            self._limits.check_asked(request, [entry.name for entry in self._catalog])
         checkpoint = self.checkpoint(request.checkpoint)
         style = self._styles.get(request.style, checkpoint.name)
-        return resolve(request, checkpoint, style, random_seed=secrets.randbits(RANDOM_SEED_BITS))
+        resolved = resolve(request, checkpoint, style, random_seed=secrets.randbits(RANDOM_SEED_BITS))
+        if self._limits is not None:
+            self._limits.check(resolved[0])
+        return resolved
 
     def checkpoint(self, name: str | None) -> Checkpoint:
         """The checkpoint that a name, or none, means; it is on this disk. Raises as `resolve`."""

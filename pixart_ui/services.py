@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pixart_ui import prediction, tiny
-from pixart_ui.access import viewer
-from pixart_ui.access.viewer import LOCAL_OWNER
+from pixart_ui.access import seeing, viewer
+from pixart_ui.access.limits import limits_of
 from pixart_ui.batches import Draft, Wildcards, check_rows, predict_seconds, read_draft
 from pixart_ui.catalog import Catalog, Checkpoint, hub_checkpoints
 from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.compare.comparison import IMAGES, Comparison
 from pixart_ui.compare.forecast import SweepPrediction, predict_sweep, processor_info
-from pixart_ui.compare.kept import Entry, Kept
+from pixart_ui.compare.kept import Entry, Kept, unknown_comparison
 from pixart_ui.compare.running import Comparisons
 from pixart_ui.compare.sweep import Sweep
 from pixart_ui.devices import is_processor
@@ -30,8 +30,9 @@ from pixart_ui.forecast import Forecast
 from pixart_ui.forecaster import USUAL_GROUP_SIZE, Forecaster
 from pixart_ui.gallery.records import Gallery
 from pixart_ui.health.chores import Chores
+from pixart_ui.health.disk import DiskUse
 from pixart_ui.hub import Hub
-from pixart_ui.jobs.job import Caps, Job
+from pixart_ui.jobs.job import NO_ALLOWANCE, Allowance, Caps, Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.overview import WorkerRow, worker_rows
 from pixart_ui.prediction import Prediction
@@ -56,6 +57,7 @@ class Services:
     kept_comparisons: Comparisons
     presets: UserPresets
     chores: Chores
+    disk: DiskUse
     gallery: Gallery
 
     @classmethod
@@ -65,7 +67,7 @@ class Services:
         built_in = Styles.load(presets_dir()).built_in()
         presets = UserPresets(settings.data_dir / "presets", lambda: built_in)
         caps = Caps(of_owner=settings.max_jobs_per_owner, in_total=settings.max_jobs)
-        known, journal = catalog(), Journal(settings.journal_path, caps)
+        known, journal = catalog(), Journal(settings.journal_path, caps, _allowance)
         return cls(
             settings=settings,
             catalog=known,
@@ -77,6 +79,7 @@ class Services:
             kept_comparisons=Comparisons(Kept(settings.comparisons_dir), journal),
             presets=presets,
             chores=Chores(settings),
+            disk=DiskUse(settings),
             gallery=Gallery(settings, journal),
         )
 
@@ -152,23 +155,30 @@ class Services:
         """When each open job will begin and end, and what is left in all. Made once for each change of the journal."""
         return self.forecaster.now()
 
-    def submit(self, request: GenerationRequest, owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
-        """Put the pictures of a request at the head of the queue and return at once."""
+    def submit(self, request: GenerationRequest, owner: str | None = None) -> tuple[Job, ...]:
+        """Put the pictures of a request at the head of the queue and return at once.
+
+        Without an owner they are whoever's asks, here and below.
+        """
         return self.submit_resolved(self.resolve(request), owner)
 
-    def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+    def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str | None = None) -> tuple[Job, ...]:
         """The same for requests that are resolved already, from here or from a picture. Raises InputError."""
+        limits = limits_of(viewer.current())
         for request in requests:
+            if limits is not None:
+                limits.check_asked(request, self._checkpoint_names())
+                limits.check(request)
             confirm(request, self.catalog.get(request.checkpoint))
-        return self.journal.submit(requests, owner, is_urgent=True)
+        return self.journal.submit(requests, _owner(owner), is_urgent=True)
 
-    def enqueue(self, requests: Sequence[GenerationRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+    def enqueue(self, requests: Sequence[GenerationRequest], owner: str | None = None) -> tuple[Job, ...]:
         """Put the pictures of several requests at the end of the queue, all or none. Raises InputError.
 
         A request without a seed gets a random one of its own.
         """
         resolver = self._resolver()
-        return self.journal.submit_many([resolver.resolve(request) for request in requests], owner)
+        return self.journal.submit_many([resolver.resolve(request) for request in requests], _owner(owner))
 
     def draft(self, content: str | bytes, *, name: str | None = None, base: GenerationRequest | None = None) -> Draft:
         """What a file or a text asks to be added, each row checked as far as it can be. Raises InputError."""
@@ -200,45 +210,64 @@ class Services:
                 "num_images",
             )
         (resolved,) = self.resolve(request)
-        return self.journal.edit(job_id, resolved)
+        return self.journal.edit(self.job(job_id).id, resolved)
 
-    def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str = LOCAL_OWNER) -> str:
+    def job(self, job_id: int) -> Job:
+        """A job that whoever asks may see. Raises InputError."""
+        return seeing.job(self.journal, job_id)
+
+    def own(self, job_ids: Sequence[int]) -> list[int]:
+        """Those of these jobs that whoever asks may change."""
+        return seeing.own(self.journal, job_ids)
+
+    def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str | None = None) -> str:
         """Keep a comparison, put its runs at the end of the queue and return its id at once.
 
         Raises InputError, or CheckpointError where the reference cannot be drawn.
         """
-        return self.kept_comparisons.start(sweep, self._resolver().resolve, owner, name)
+        return self.kept_comparisons.start(sweep, self._resolver().resolve, _owner(owner), name)
 
-    def resume_comparison(self, comparison_id: str, *, owner: str = LOCAL_OWNER) -> int:
+    def resume_comparison(self, comparison_id: str, *, owner: str | None = None) -> int:
         """Queue the runs that have neither a result nor an open job; returns how many. Raises InputError."""
-        return self.kept_comparisons.resume(comparison_id, self._resolver().resolve, owner)
+        self._own_comparison(comparison_id)
+        return self.kept_comparisons.resume(comparison_id, self._resolver().resolve, _owner(owner))
 
     def comparison(self, comparison_id: str) -> Comparison:
         """What is known of it now. Raises InputError."""
+        self._seen_comparison(comparison_id)
         return self.kept_comparisons.open(comparison_id)
 
     def comparison_folder(self, comparison_id: str) -> Path:
         """Where its report's `images/` are. Raises InputError."""
+        self._seen_comparison(comparison_id)
         return self.kept_comparisons.folder(comparison_id)
 
     def comparison_jobs(self, comparison_id: str) -> tuple[Job, ...]:
         """Its runs in the queue: `job.trial.cell` is the key of the run, state, phase and step say how far it is."""
+        self._seen_comparison(comparison_id)
         return self.kept_comparisons.jobs(comparison_id)
 
     def comparisons(self) -> tuple[Entry, ...]:
-        """All that are kept, the newest first."""
-        return self.kept_comparisons.entries()
+        """All that are kept and that whoever asks may see, the newest first."""
+        entries, asking = self.kept_comparisons.entries(), viewer.current()
+        if asking.only is None:
+            return entries
+        shared = self.journal.shared("comparison")
+        return tuple(entry for entry in entries if asking.may_see(entry.owner) or entry.id in shared)
 
     def cancel_comparison(self, comparison_id: str) -> int:
         """End its runs and keep what is measured; returns how many were open."""
+        self._own_comparison(comparison_id)
         return self.kept_comparisons.cancel(comparison_id)
 
     def rename_comparison(self, comparison_id: str, name: str) -> None:
         """Raises InputError."""
+        self._own_comparison(comparison_id)
         self.kept_comparisons.rename(comparison_id, name)
 
     def delete_comparison(self, comparison_id: str) -> None:
         """End its runs and remove it with its pictures. Raises InputError."""
+        self._own_comparison(comparison_id)
         self.kept_comparisons.delete(comparison_id)
 
     def predict_sweep(self, sweep: Sweep) -> SweepPrediction:
@@ -252,7 +281,21 @@ class Services:
         return predict_sweep(sweep, self._resolver().resolve, self.catalog.get, info, table)
 
     def _resolver(self) -> Resolver:
-        return Resolver(self.catalog, self.hub, self.styles, self.default_checkpoint)
+        limits = limits_of(viewer.current())
+        return Resolver(self.catalog, self.hub, self.styles, self.default_checkpoint, limits)
+
+    def _checkpoint_names(self) -> frozenset[str]:
+        return frozenset(entry.name for entry in self.catalog)
+
+    def _seen_comparison(self, comparison_id: str) -> None:
+        """Raises InputError where it is not there, or not for whoever asks."""
+        owner, asking = self.kept_comparisons.owner(comparison_id), viewer.current()
+        if not asking.may_see(owner) and comparison_id not in self.journal.shared("comparison"):
+            raise unknown_comparison(comparison_id)
+
+    def _own_comparison(self, comparison_id: str) -> None:
+        if not viewer.current().may_see(self.kept_comparisons.owner(comparison_id)):
+            raise unknown_comparison(comparison_id)
 
     def image_path(self, job: Job) -> Path | None:
         """The picture of a finished job, where it still is on disk."""
@@ -269,6 +312,16 @@ class Services:
 def _require_owner() -> None:
     if not viewer.current().is_owner:
         raise InputError("Workers are for the owner of this app to drain and resume: ask them.")
+
+
+def _owner(owner: str | None) -> str:
+    return owner if owner is not None else viewer.current().name
+
+
+def _allowance() -> Allowance:
+    """What whoever asks may add to the queue."""
+    limits = limits_of(viewer.current())
+    return limits.allowance if limits is not None else NO_ALLOWANCE
 
 
 def catalog() -> Catalog:

@@ -124,15 +124,6 @@ class Store(Database):
             else:
                 db.execute("DELETE FROM shared WHERE kind=? AND target=?", (kind, target))
 
-    def is_shared(self, kind: Kind, target: str) -> bool:
-        with self._read() as db:
-            return db.execute("SELECT 1 FROM shared WHERE kind=? AND target=?", (kind, target)).fetchone() is not None
-
-    def shared(self, kind: Kind) -> frozenset[str]:
-        """Everything of that kind that everybody may see."""
-        with self._read() as db:
-            return frozenset(row["target"] for row in db.execute("SELECT target FROM shared WHERE kind=?", (kind,)))
-
 
 def _link(row: object) -> Link:
     values = dict(row)  # type: ignore[call-overload]

@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.compare import report
 from pixart_ui.compare.comparison import IMAGES, MAX_NAME_CHARS, Comparison
 from pixart_ui.errors import InputError
 
 NAME_FILE = "name.txt"
+# Whose it is; without one it was made on this machine.
+OWNER_FILE = "owner.txt"
+MAX_OWNER_CHARS = 100
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}", re.ASCII)
 # A folder on its way in, or out; what an interrupted deletion left goes with the next one.
 _COMING, _LEAVING = ".new-", ".deleted-"
@@ -37,6 +41,7 @@ class Entry:
     num_done: int
     num_runs: int
     problem: str | None = None
+    owner: str = LOCAL_OWNER
 
 
 class Kept:
@@ -49,12 +54,14 @@ class Kept:
         self._folder = folder
         self._known: dict[str, tuple[Stamp, Entry]] = {}
 
-    def create(self, comparison: Comparison) -> str:
+    def create(self, comparison: Comparison, owner: str = LOCAL_OWNER) -> str:
         """Keep a new one, with or without results; returns its id."""
         comparison_id = f"{comparison.created.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         aside = self._folder / f"{_COMING}{comparison_id}"
         (aside / IMAGES).mkdir(parents=True)
         report.save_json(comparison, aside)
+        if owner != LOCAL_OWNER:
+            (aside / OWNER_FILE).write_text(owner, encoding="utf-8")
         aside.rename(self._folder / comparison_id)
         return comparison_id
 
@@ -68,6 +75,10 @@ class Kept:
         comparison = report.read(folder)
         name = _given_name(folder)
         return comparison if name is None else comparison.model_copy(update={"name": name})
+
+    def owner(self, comparison_id: str) -> str:
+        """Whose it is. Raises InputError."""
+        return _owner(self.path(comparison_id))
 
     def entries(self) -> tuple[Entry, ...]:
         """All of them, the newest first; a damaged one is listed too, so that it can be deleted."""
@@ -94,7 +105,7 @@ class Kept:
         """Its folder, which is there. Raises InputError for an id that is none, or of none."""
         folder = self._folder / comparison_id if _ID.fullmatch(comparison_id) else None
         if folder is None or folder.is_symlink() or not folder.is_dir():
-            raise InputError(f"Comparison {comparison_id[:40]!r} is not kept here: choose one from the list.")
+            raise unknown_comparison(comparison_id)
         return folder
 
     def _ids(self) -> Iterator[str]:
@@ -116,10 +127,28 @@ class Kept:
             comparison = self.open(comparison_id)
         except InputError as error:
             name = _given_name(self._folder / comparison_id)
-            return Entry(comparison_id, name if name is not None else comparison_id, None, 0, 0, error.message)
+            shown = name if name is not None else comparison_id
+            return Entry(comparison_id, shown, None, 0, 0, error.message, _owner(self._folder / comparison_id))
         return Entry(
-            comparison_id, comparison.name, comparison.created, len(comparison.results), comparison.sweep.num_runs
+            comparison_id,
+            comparison.name,
+            comparison.created,
+            len(comparison.results),
+            comparison.sweep.num_runs,
+            owner=_owner(self._folder / comparison_id),
         )
+
+
+def unknown_comparison(comparison_id: str) -> InputError:
+    return InputError(f"Comparison {comparison_id[:40]!r} is not kept here: choose one from the list.")
+
+
+def _owner(folder: Path) -> str:
+    """A file that cannot be read makes it nobody's but the local owner's."""
+    try:
+        return (folder / OWNER_FILE).read_text(encoding="utf-8")[:MAX_OWNER_CHARS] or LOCAL_OWNER
+    except (OSError, UnicodeDecodeError):
+        return LOCAL_OWNER
 
 
 def stamp(folder: Path) -> Stamp:

@@ -44,7 +44,8 @@ class Comparisons:
                 device=_device(self._journal.workers()),
                 versions={},
                 results=refused,
-            )
+            ),
+            owner,
         )
         try:
             if name is not None:
@@ -80,6 +81,10 @@ class Comparisons:
     def folder(self, comparison_id: str) -> Path:
         """Its folder. Raises InputError."""
         return self._kept.path(comparison_id)
+
+    def owner(self, comparison_id: str) -> str:
+        """Whose it is. Raises InputError."""
+        return self._kept.owner(comparison_id)
 
     def entries(self) -> tuple[Entry, ...]:
         """All of them, the newest first."""

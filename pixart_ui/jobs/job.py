@@ -94,6 +94,17 @@ class Caps:
     in_total: int | None = None
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """How much one owner may add: unfinished jobs at a time, and pixels × steps within an hour; None is without end."""
+
+    open_jobs: int | None = None
+    work_an_hour: float | None = None
+
+
+NO_ALLOWANCE = Allowance()
+
+
 class Move(StrEnum):
     """Where a waiting job goes among the waiting jobs of its owner."""
 

@@ -114,6 +114,17 @@ class Listing(Database):
         waiting = self._known_waiting = read_waiting(db, self._known_waiting)
         return waiting
 
+    def is_shared(self, kind: str, target: str) -> bool:
+        """Whether everybody who signs in may see it."""
+        with self._read() as db:
+            found = db.execute("SELECT 1 FROM shared WHERE kind=? AND target=?", (kind, target)).fetchone()
+        return found is not None
+
+    def shared(self, kind: str) -> frozenset[str]:
+        """Everything of a kind that everybody who signs in may see."""
+        with self._read() as db:
+            return frozenset(row[0] for row in db.execute("SELECT target FROM shared WHERE kind=?", (kind,)))
+
     def counts(self, *, owner: str | None = None) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
         condition, values = _matching(owner=owner)

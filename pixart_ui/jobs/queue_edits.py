@@ -80,15 +80,21 @@ class QueueEdits(Submissions):
         with self._change(is_durable=True) as db:
             rows = named_rows(db, job_ids)
             _require(rows, UNSUCCESSFUL, "only failed and cancelled jobs can be tried again: duplicate it instead")
-            self._check_caps(db, Counter(row["owner"] for row in rows))
+            self._check_rows(db, rows)
             return _retry(db, [row["id"] for row in rows], at_end=at_end)
 
     def retry_failed(self, *, owner: str | None = None) -> tuple[Job, ...]:
         """The same for every failed job, of one owner or of all."""
         with self._change(is_durable=True) as db:
             rows = named_rows(db, _ids_in(db, [JobState.FAILED], owner))
-            self._check_caps(db, Counter(row["owner"] for row in rows))
+            self._check_rows(db, rows)
             return _retry(db, [row["id"] for row in rows], at_end=False)
+
+    def _check_rows(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> None:
+        """Whether there is room for these jobs once more. Raises InputError."""
+        self._check_caps(db, Counter(row["owner"] for row in rows))
+        for owner in {row["owner"] for row in rows}:
+            self._charge(db, owner, [job_of(row).request for row in rows if row["owner"] == owner])
 
     # While they wait
 
@@ -102,6 +108,7 @@ class QueueEdits(Submissions):
                 raise InputError(
                     f"Job {job_id} is a run of a comparison and stays as it is: duplicate it and change the copy."
                 )
+            self._charge(db, rows[0]["owner"], [request])
             row = db.execute(
                 "UPDATE jobs SET request=?, group_key=?, strikes=0, gained=NULL WHERE id=? AND state='queued' "
                 "RETURNING *",

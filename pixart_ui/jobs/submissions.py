@@ -7,25 +7,32 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.database import Database
-from pixart_ui.jobs.job import Caps, Job, JobState, Trial
+from pixart_ui.jobs.job import NO_ALLOWANCE, Allowance, Caps, Job, JobState, Trial
 from pixart_ui.jobs.listing import unknown_job
 from pixart_ui.jobs.rows import group_key, job_of, trial_key
 from pixart_ui.request import ResolvedRequest
 
 NO_CAPS = Caps()
+HOUR = 3600.0
 
 
 class Submissions(Database):
-    """What adds jobs to the queue, as far as `caps` leave room for them."""
+    """What adds jobs to the queue, as far as `caps` leave room, and `allowance`, which is asked whenever something is.
 
-    def __init__(self, path: Path, caps: Caps = NO_CAPS) -> None:
+    An allowance without end where nobody says otherwise.
+    """
+
+    def __init__(
+        self, path: Path, caps: Caps = NO_CAPS, allowance: Callable[[], Allowance] = lambda: NO_ALLOWANCE
+    ) -> None:
         super().__init__(path)
         self._caps = caps
+        self._allowance = allowance
 
     def submit(self, requests: Sequence[ResolvedRequest], owner: str, *, is_urgent: bool = False) -> tuple[Job, ...]:
         """Accept the pictures of one request, all or none, as one batch; urgent ones go to the head of the queue.
@@ -47,6 +54,7 @@ class Submissions(Database):
         now = time.time()
         with self._change(is_durable=True) as db:
             self._check_caps(db, {owner: len(pictures)})
+            self._charge(db, owner, [request for _, request in pictures])
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
             start = first_position(db, len(pictures)) if is_urgent else last_position(db)
             return tuple(
@@ -58,6 +66,7 @@ class Submissions(Database):
         batch, now = secrets.token_hex(8), time.time()
         with self._change(is_durable=True) as db:
             self._check_caps(db, {owner: len(trials)})
+            self._charge(db, owner, [request for request, _ in trials])
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
             start = last_position(db)
             return tuple(
@@ -74,6 +83,7 @@ class Submissions(Database):
         with self._change(is_durable=True) as db:
             originals = [job_of(row) for row in named_rows(db, job_ids)]
             self._check_caps(db, {owner: len(originals)})
+            self._charge(db, owner, [job.request for job in originals])
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
             start = last_position(db)
             return tuple(
@@ -82,7 +92,8 @@ class Submissions(Database):
 
     def _check_caps(self, db: sqlite3.Connection, num_new: Mapping[str, int]) -> None:
         """Raises InputError if that many more jobs of these owners are more than may wait or run at a time."""
-        if self._caps == NO_CAPS:
+        most = self._allowance().open_jobs
+        if self._caps == NO_CAPS and most is None:
             return
         open_jobs = Counter[str](
             dict(
@@ -93,7 +104,27 @@ class Submissions(Database):
         )
         for owner, num in num_new.items():
             _check_cap(num, open_jobs[owner], self._caps.of_owner, "of yours")
+            _check_cap(num, open_jobs[owner], most, "of yours")
         _check_cap(sum(num_new.values()), open_jobs.total(), self._caps.in_total, "in all")
+
+    def _charge(self, db: sqlite3.Connection, owner: str, requests: Sequence[ResolvedRequest]) -> None:
+        """Count work against the hour of an owner who has an allowance. Raises InputError where it is used up."""
+        most = self._allowance().work_an_hour
+        if most is None:
+            return
+        now, amount = time.time(), sum(_work(request) for request in requests)
+        db.execute("DELETE FROM work WHERE asked_at < ?", (now - HOUR,))
+        (used,) = db.execute("SELECT coalesce(sum(amount), 0) FROM work WHERE owner=?", (owner,)).fetchone()
+        if used + amount > most:
+            raise InputError(
+                f"This is more than you may have within an hour, {used / most:.0%} of that is used and this is "
+                f"{amount / most:.0%}: ask for fewer or smaller pictures, or wait."
+            )
+        db.execute("INSERT INTO work VALUES (?, ?, ?)", (owner, now, amount))
+
+
+def _work(request: ResolvedRequest) -> float:
+    return float(request.bin_width * request.bin_height * request.steps)
 
 
 def _check_cap(num_new: int, num_open: int, cap: int | None, whose: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.compare.sweep import Sweep
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import InputError
@@ -29,7 +28,7 @@ NO_COMPILING = "Compiled blocks do not work on ZeroGPU, which lends a GPU too sh
 class DirectServices(Services):
     """Only `submit` adds jobs, and only what a borrowed GPU can draw in time."""
 
-    def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str = LOCAL_OWNER) -> tuple[Job, ...]:
+    def submit_resolved(self, requests: Sequence[ResolvedRequest], owner: str | None = None) -> tuple[Job, ...]:
         """As everywhere, if ZeroGPU can draw it. Raises InputError, BudgetTooSmall."""
         if any(request.compile_blocks for request in requests):
             raise InputError(NO_COMPILING, "compile_blocks")
@@ -39,14 +38,14 @@ class DirectServices(Services):
             seconds_for(requests, checkpoint, workers[0].info, Table.load(self.settings.calibration_path))
         return super().submit_resolved(requests, owner)
 
-    def enqueue(self, requests: Sequence[GenerationRequest], owner: str = LOCAL_OWNER) -> NoReturn:
+    def enqueue(self, requests: Sequence[GenerationRequest], owner: str | None = None) -> NoReturn:
         raise InputError(NO_QUEUE)
 
     def edit(self, job_id: int, request: GenerationRequest) -> NoReturn:
         raise InputError(NO_QUEUE)
 
-    def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str = LOCAL_OWNER) -> NoReturn:
+    def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str | None = None) -> NoReturn:
         raise InputError(NO_QUEUE)
 
-    def resume_comparison(self, comparison_id: str, *, owner: str = LOCAL_OWNER) -> NoReturn:
+    def resume_comparison(self, comparison_id: str, *, owner: str | None = None) -> NoReturn:
         raise InputError(NO_QUEUE)

@@ -1,8 +1,8 @@
 """The answers of `/live`, for any number of browsers: each is rendered once, and most need no look at the journal.
 
-Browsers that look at the same thing get the same bytes. A state that was read a moment ago counts as the present one,
-unless this process changed something since: so whoever presses a button sees at once what came of it, and what a worker
-did is seen that moment later. Safe to use from several threads.
+Browsers of one person that look at the same thing get the same bytes. A state that was read a moment ago counts as the
+present one, unless this process changed something since: so whoever presses a button sees at once what came of it, and
+what a worker did is seen that moment later. Safe to use from several threads.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from pixart_ui.access import viewer
 from pixart_ui.errors import InputError, PixArtError, unknown_name
 from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import Job, JobState
@@ -101,15 +102,15 @@ class Api:
         `start_in` and `finish_in`, predicted seconds from now, where something can be predicted.
         """
         ids = _ids(job_ids)
-        found = {job.id: job for job in self._services.journal.jobs(ids=ids)}
-        # The journal's own sentence for the first that it does not know.
-        jobs = [found[id_] if id_ in found else self._services.journal.job(id_) for id_ in ids]
+        found = {job.id: job for job in self._services.journal.jobs(ids=ids, owner=viewer.current().only)}
+        # The journal's own sentence for the first that it does not know, or that is somebody else's.
+        jobs = [found[id_] if id_ in found else self._services.job(id_) for id_ in ids]
         return self._described(jobs, self._services.journal.places())
 
     def result(self, job_id: int) -> dict[str, Any]:
         """Give the picture of a job that is done, a PNG with its settings inside; the Python client saves the file."""
         (id_,) = _ids([job_id])
-        job = self._services.journal.job(id_)
+        job = self._services.job(id_)
         path = self._services.image_path(job)
         if path is None:
             raise InputError(_no_picture(job))
@@ -120,7 +121,7 @@ class Api:
 
         Returns the jobs for which this is news; those that ended already, or are not known, stay as they are.
         """
-        return list(self._services.journal.cancel(_ids(job_ids)))
+        return list(self._services.journal.cancel(self._services.own(_ids(job_ids))))
 
     def list_jobs(
         self, state: str | None = None, text: str | None = None, limit: int = 50, offset: int = 0
@@ -136,6 +137,7 @@ class Api:
         page = self._services.journal.page(
             states=states,
             text=text,
+            owner=viewer.current().only,
             limit=_number(limit, "Limit", 1, MAX_LISTED),
             offset=_number(offset, "Offset", 0, MAX_ID),
         )

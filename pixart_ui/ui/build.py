@@ -116,7 +116,7 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
             "middleware": guards(opening, settings.temp_dir / "gradio", sign_in_page),
             "routes": [
                 *sign_in_routes(opening.door),
-                *routes(settings, live),
+                *routes(settings, services.journal, live),
                 *export_routes(services),
                 *compare_routes(services),
                 *gallery_routes(services),

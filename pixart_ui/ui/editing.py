@@ -142,7 +142,7 @@ class Editor:
         text = str(target)
         if not is_id(text):
             raise InputError(words.UNKNOWN_JOB)
-        return self.services.journal.job(int(text))
+        return self.services.job(int(text))
 
 
 def _toast(error: PixArtError) -> str:

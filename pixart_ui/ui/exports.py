@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from pixart_ui.access import viewer
 from pixart_ui.batches import write_csv, write_json, zip_stream
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.job import Job
@@ -69,10 +70,12 @@ def _named(services: Services, job: Job) -> tuple[str, Path]:
 
 def _jobs(services: Services, request: Request) -> tuple[Job, ...]:
     """The jobs that `jobs=12,13` names, else all that the list would show on its pages."""
+    only = viewer.current().only
     if "jobs" in request.query_params:
-        return services.journal.jobs(ids=ids_in(request.query_params["jobs"]), newest_first=False)
+        ids = ids_in(request.query_params["jobs"])
+        return services.journal.jobs(ids=ids, newest_first=False, owner=only)
     look = queue_look(request.query_params)
-    return services.journal.page(states=look.shows.states, text=look.search).jobs
+    return services.journal.page(states=look.shows.states, text=look.search, owner=only).jobs
 
 
 def _headers(stem: str, ending: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from pixart_ui.access import viewer
 from pixart_ui.catalog import Checkpoint
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.ui import words
@@ -56,7 +57,7 @@ def paused(reason: str | None) -> str:
     if reason is None:
         return '<div class="paused" role="status"></div>'
     text = escape(words.PAUSED.format(reason=reason.rstrip(".")))
-    resume = button(words.RESUME, "queue", verb="resume")
+    resume = button(words.RESUME, "queue", verb="resume") if viewer.current().is_owner else ""
     return f'<div class="paused" role="status"><p class="message held">{text}</p>{resume}</div>'
 
 

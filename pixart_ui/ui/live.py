@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, Protocol
 
 from pixart_ui.access import viewer
+from pixart_ui.access import viewer
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services

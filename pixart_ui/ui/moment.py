@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pixart_ui.access import viewer
 from pixart_ui.jobs.job import Job, JobState, WorkerStatus
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.ui import result
@@ -14,7 +15,8 @@ from pixart_ui.ui import result
 class Moment:
     """`active` are the running jobs that the engine works on; the others of a claimed group only wait.
 
-    `trouble` says why no worker can run, `paused` why no job starts; None where neither is so.
+    `trouble` says why no worker can run, `paused` why no job starts; None where neither is so. What is open is
+    everybody's; what has ended is counted as far as whoever asks may see it.
     """
 
     running: Sequence[Job]
@@ -41,4 +43,12 @@ def moment(journal: Journal, workers: Sequence[WorkerStatus], trouble: str | Non
     running = journal.jobs(states=[JobState.RUNNING], newest_first=False)
     # One whose file is being written stands behind the one that is being drawn.
     active = sorted((job for job in running if result.is_at_work(job)), key=result.is_being_saved)
-    return Moment(running, active, journal.counts(), workers, trouble, journal.pause_reason())
+    return Moment(running, active, _counts(journal), workers, trouble, journal.pause_reason())
+
+
+def _counts(journal: Journal) -> Mapping[JobState, int]:
+    counts, only = journal.counts(), viewer.current().only
+    if only is None:
+        return counts
+    own = journal.counts(owner=only)
+    return {state: own[state] if state.is_end else count for state, count in counts.items()}

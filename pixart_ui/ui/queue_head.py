@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from urllib.parse import urlencode
 
+from pixart_ui.access import viewer
 from pixart_ui.events import Phase
 from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import JobState, LoadCount
@@ -54,6 +55,8 @@ def _totals(now: Moment) -> str:
 
 def _buttons(now: Moment) -> str:
     is_paused = now.paused is not None
+    if not viewer.current().is_owner:
+        return button(words.CANCEL_ALL, "queue", verb="cancel-all") if now.running or now.num_waiting else ""
     pause = button(words.RESUME if is_paused else words.PAUSE, "queue", verb="resume" if is_paused else "pause")
     if not (now.running or now.num_waiting):
         return pause

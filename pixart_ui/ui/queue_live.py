@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
 
+from pixart_ui.access import viewer
 from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import Job, JobState, QueuePage
@@ -41,7 +42,11 @@ def _page(services: Services, look: QueueLook) -> tuple[QueuePage, int]:
 
     def read(number: int) -> QueuePage:
         return services.journal.page(
-            states=look.shows.states, text=look.search, limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE
+            states=look.shows.states,
+            text=look.search,
+            owner=_owner(look),
+            limit=PAGE_SIZE,
+            offset=(number - 1) * PAGE_SIZE,
         )
 
     page = read(look.page)
@@ -51,19 +56,25 @@ def _page(services: Services, look: QueueLook) -> tuple[QueuePage, int]:
     return read(last), last
 
 
+def _owner(look: QueueLook) -> str | None:
+    """Whose jobs are listed. What is open is everybody's, others' without what they asked for: nobody searches it."""
+    return None if look.shows is Shows.OPEN and not look.text else viewer.current().only
+
+
 def _list(services: Services, look: QueueLook, page: QueuePage, number: int, forecast: Forecast) -> str:
     inner = _empty(look) if not page.jobs else rows(page.jobs, _facts(services, page, forecast), words.JOBS)
     return f'<div data-page="{number}" data-total="{page.total}">{inner}{_pager(number, page.total)}</div>'
 
 
 def _facts(services: Services, page: QueuePage, forecast: Forecast) -> RowFacts:
-    owners = {job.owner for job in page.jobs}
+    owners, asking = {job.owner for job in page.jobs}, viewer.current()
     return RowFacts(
         now=time.time(),
         places=page.places,
         forecast=forecast,
         has_owners=owners != {LOCAL_OWNER},
         gone=_gone(services, page.jobs),
+        hidden=frozenset(job.id for job in page.jobs if not asking.may_see(job.owner)),
     )
 
 
@@ -111,7 +122,7 @@ def _fold(services: Services, look: QueueLook, fold: Shows, counts: Mapping[JobS
         return f'<details class="fold" data-fold="{fold}" hidden></details>'
     inner = ""
     if fold in look.folds:
-        page = services.journal.page(states=fold.states, limit=FOLD_SIZE)
+        page = services.journal.page(states=fold.states, limit=FOLD_SIZE, owner=viewer.current().only)
         inner = f'<div class="actions">{_fold_actions(fold, count)}</div>' + rows(
             page.jobs, _facts(services, page, Forecast()), words.SHOWS[fold]
         )

@@ -15,6 +15,7 @@ from pixart_ui.forecast import Forecast
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.ui import result, words
+from pixart_ui.ui.words import access as access_words
 
 # The kinds of jobs that can be moved and changed.
 CHANGEABLE = ("queued", "next")
@@ -24,7 +25,8 @@ CHANGEABLE = ("queued", "next")
 class RowFacts:
     """What rows say beside their jobs: where each stands, when it will be done, and whose it is if that matters.
 
-    `gone` are the finished jobs whose pictures are no longer on disk; the forecast counts from `now`.
+    `gone` are the finished jobs whose pictures are no longer on disk; the forecast counts from `now`. Of the `hidden`
+    whoever looks sees where they stand, and nothing of what was asked for.
     """
 
     now: float
@@ -32,10 +34,11 @@ class RowFacts:
     forecast: Forecast = field(default_factory=Forecast)
     has_owners: bool = False
     gone: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
 
 
 def rows(jobs: Sequence[Job], facts: RowFacts, label: str) -> str:
-    lines = "".join(_row(job, facts) for job in jobs)
+    lines = "".join(_hidden_row(job, facts) if job.id in facts.hidden else _row(job, facts) for job in jobs)
     return f'<ul class="jobs" data-keyed aria-label="{label}">{lines}</ul>'
 
 
@@ -52,6 +55,17 @@ def _row(job: Job, facts: RowFacts) -> str:
         f'<p class="short">{owner}{escape(short(request))}</p></div>'
         f'<div class="where"><span class="state">{state(job, facts.places.get(job.id))}</span>'
         f"{_progress(job)}{_when(job, facts)}</div>{error}</li>"
+    )
+
+
+def _hidden_row(job: Job, facts: RowFacts) -> str:
+    """A job of somebody else: its place and state."""
+    return (
+        f'<li class="job" data-key="{job.id}" data-state="{kind(job)}" data-hidden>'
+        f'<span class="thumb"><span class="mark" data-state="{job.state}"></span></span>'
+        f'<div class="what"><p class="asked subdued">{access_words.HIDDEN_PROMPT}</p></div>'
+        f'<div class="where"><span class="state">{state(job, facts.places.get(job.id))}</span>'
+        f"{_progress(job)}{_when(job, facts)}</div></li>"
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pixart_ui.access.viewer import LOCAL_OWNER
+from pixart_ui.access import viewer
+from pixart_ui.access.seeing import require_owner
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.job import JobState, Move
 from pixart_ui.services import Services
@@ -27,9 +28,18 @@ def act(services: Services, target: object) -> str:
         name, _, jobs = str(target).partition(":")
         if name not in VERBS:
             raise InputError(words.UNKNOWN_VERB)
-        return VERBS[name](services, _listed(services, name, jobs[1:]) if jobs.startswith("*") else ids_in(jobs))
+        named = _listed(services, name, jobs[1:]) if jobs.startswith("*") else ids_in(jobs)
+        return VERBS[name](services, _own(services, named))
 
     return guarded(work, lambda error: fragments.toast(error.message, is_problem=True))
+
+
+def _own(services: Services, named: Sequence[int]) -> Sequence[int]:
+    """Raises InputError where jobs are named and none is theirs who asks."""
+    ids = services.own(named)
+    if named and not ids:
+        raise InputError(words.UNKNOWN_JOB)
+    return ids
 
 
 def _listed(services: Services, verb: str, narrowed: str) -> list[int]:
@@ -37,18 +47,21 @@ def _listed(services: Services, verb: str, narrowed: str) -> list[int]:
     state, _, text = narrowed.partition(":")
     look = queue_look({"state": state, "text": text})
     states = set(look.shows.states) & set(STATES.get(verb, JobState))
-    ids = [job.id for job in services.journal.page(states=states, text=look.search).jobs]
+    page = services.journal.page(states=states, text=look.search, owner=viewer.current().only)
+    ids = [job.id for job in page.jobs]
     if not ids:
         raise InputError(words.NONE_OF_THESE)
     return ids
 
 
 def _pause(services: Services, _: Sequence[int]) -> str:
+    require_owner("pause the queue")
     services.journal.pause()
     return ""
 
 
 def _resume(services: Services, _: Sequence[int]) -> str:
+    require_owner("let the queue go on")
     services.journal.resume()
     return ""
 
@@ -58,7 +71,7 @@ def _cancel(services: Services, ids: Sequence[int]) -> str:
 
 
 def _cancel_all(services: Services, _: Sequence[int]) -> str:
-    return _cancelled(services.journal.cancel_all())
+    return _cancelled(services.journal.cancel_all(owner=viewer.current().only))
 
 
 def _cancelled(ids: Sequence[int]) -> str:
@@ -82,18 +95,21 @@ def _retry(services: Services, ids: Sequence[int]) -> str:
 
 def _retry_failed(services: Services, _: Sequence[int]) -> str:
     return fragments.toast(
-        words.count_jobs(len(services.journal.retry_failed()), words.JOB_RETRIED, words.JOBS_RETRIED)
+        words.count_jobs(
+            len(services.journal.retry_failed(owner=viewer.current().only)), words.JOB_RETRIED, words.JOBS_RETRIED
+        )
     )
 
 
 def _duplicate(services: Services, ids: Sequence[int]) -> str:
-    copies = services.journal.duplicate(ids, LOCAL_OWNER)
+    copies = services.journal.duplicate(ids, viewer.current().name)
     text = words.count_jobs(len(copies), words.JOB_DUPLICATED, words.JOBS_DUPLICATED)
     return fragments.toast(text, undo=("cancel", [job.id for job in copies]))
 
 
 def _clear(services: Services, _: Sequence[int]) -> str:
-    return fragments.toast(words.count_jobs(services.journal.clear_finished(), words.JOB_CLEARED, words.JOBS_CLEARED))
+    count = services.journal.clear_finished(owner=viewer.current().only)
+    return fragments.toast(words.count_jobs(count, words.JOB_CLEARED, words.JOBS_CLEARED))
 
 
 def _move(where: Move) -> Verb:

@@ -1,7 +1,7 @@
 """Our own addresses beside Gradio's: the live state, pictures as they are on disk, fonts, health.
 
 A file name in an address is used only if it is one plain name of the kind that the worker writes and lies directly in
-its folder; anything else is 404. Pictures are sent byte for byte.
+its folder; anything else is 404, and so is what belongs to somebody else. Pictures are sent byte for byte.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from pixart_ui.access import seeing
 from pixart_ui.errors import PixArtError
+from pixart_ui.jobs.journal import Journal
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme
 from pixart_ui.ui.answers import Answers
@@ -30,13 +32,13 @@ FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-T
 NEVER = {"Cache-Control": "no-store"}
 
 
-def routes(settings: Settings, live: Live) -> list[BaseRoute]:
+def routes(settings: Settings, journal: Journal, live: Live) -> list[BaseRoute]:
     return [
         Route("/healthz", _healthz),
         Route("/live", _live(Answers(live))),
-        Route("/pictures/{name}", _pictures(settings.images_dir)),
-        Route("/previews/{name}", _previews(settings.previews_dir)),
-        Route("/thumbnails/{name}", _thumbnails(settings.images_dir, settings.thumbnails_dir)),
+        Route("/pictures/{name}", _pictures(journal, settings.images_dir)),
+        Route("/previews/{name}", _previews(journal, settings.previews_dir)),
+        Route("/thumbnails/{name}", _thumbnails(journal, settings.images_dir, settings.thumbnails_dir)),
         Mount("/look", StaticFiles(directory=theme.ASSETS)),
     ]
 
@@ -72,20 +74,26 @@ def _live(answers: Answers) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _pictures(folder: Path) -> Callable[[Request], Response]:
+def _pictures(journal: Journal, folder: Path) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        path = file_named(folder, request.path_params["name"])
+        path = _own_picture(journal, folder, request)
         return FileResponse(path, headers=FOREVER) if path is not None else _not_found()
 
     return answer
 
 
-def _previews(folder: Path) -> Callable[[Request], Response]:
+def _own_picture(journal: Journal, folder: Path, request: Request) -> Path | None:
+    """None where there is none of that name, or not for whoever asks."""
+    path = file_named(folder, request.path_params["name"])
+    return path if path is not None and seeing.may_see_picture(journal, path.name) else None
+
+
+def _previews(journal: Journal, folder: Path) -> Callable[[Request], Response]:
     """Previews are replaced and removed at any moment: sent from memory, and nothing (204) for one that is gone."""
 
     def answer(request: Request) -> Response:
         name = request.path_params["name"]
-        if FILE_NAME.fullmatch(name) is None:
+        if FILE_NAME.fullmatch(name) is None or not seeing.may_see_preview(journal, name):
             return _not_found()
         path = file_named(folder, name)
         try:
@@ -99,9 +107,9 @@ def _previews(folder: Path) -> Callable[[Request], Response]:
     return answer
 
 
-def _thumbnails(folder: Path, cache: Path) -> Callable[[Request], Response]:
+def _thumbnails(journal: Journal, folder: Path, cache: Path) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        path = file_named(folder, request.path_params["name"])
+        path = _own_picture(journal, folder, request)
         if path is None:
             return _not_found()
         return FileResponse(thumbnail_of(path, cache / f"{path.stem}.webp"), headers=FOREVER)

@@ -7,8 +7,10 @@ was made last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
+from pixart_ui.access import viewer
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.request import MAX_IMAGES
@@ -22,7 +24,11 @@ RECENT = 24
 
 
 def single_regions(services: Services, look: Look, now: Moment, examples: Sequence[str]) -> dict[str, str]:
-    recent = services.journal.jobs(states=[JobState.DONE], limit=RECENT)
+    asking = viewer.current()
+    recent = services.journal.jobs(states=[JobState.DONE], limit=RECENT, owner=asking.only)
+    if asking.only is not None:
+        running, active = ([job for job in jobs if asking.may_see(job.owner)] for jobs in (now.running, now.active))
+        now = replace(now, running=running, active=active)
     shown = _shown(services, look, now, recent)
     job = _focus(shown, look.job)
     return {
@@ -38,17 +44,18 @@ def _shown(services: Services, look: Look, now: Moment, recent: Sequence[Job]) -
     own = _of_batch(journal, look.batch, named) if look.batch else ()
     if own:
         return own
-    waiting = journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1)
+    waiting = journal.jobs(states=[JobState.QUEUED], newest_first=False, limit=1, owner=viewer.current().only)
     first = next(iter((*now.active, *now.running, *waiting, *recent)), None)
     return _of_batch(journal, first.batch, [first.id]) if first is not None else ()
 
 
 def _of_batch(journal: Journal, batch: str, named: Sequence[int]) -> Sequence[Job]:
     """All pictures of a request. Copies of a long list are one batch too: of such a one those named, or the first."""
-    found = journal.jobs(batch=batch, newest_first=False, limit=MAX_IMAGES + 1)
+    only = viewer.current().only
+    found = journal.jobs(batch=batch, newest_first=False, limit=MAX_IMAGES + 1, owner=only)
     if len(found) <= MAX_IMAGES:
         return found
-    return journal.jobs(batch=batch, ids=named) or found[:1]
+    return journal.jobs(batch=batch, ids=named, owner=only) or found[:1]
 
 
 def _stage(services: Services, job: Job, shown: Sequence[Job], now: Moment) -> str:

@@ -18,7 +18,7 @@ from tests.ui.test_live import Watch
 
 @pytest.fixture
 def client(services: Services) -> Iterator[TestClient]:
-    app = Starlette(routes=routes(services.settings, Live(services, Watch(), ())))
+    app = Starlette(routes=routes(services.settings, services.journal, Live(services, Watch(), ())))
     with TestClient(app) as opened:
         yield opened
 
