@@ -159,6 +159,7 @@ def test_naming_strategies_and_cells_brings_in_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_goes_on_with_the_next_cell(tmp_path: Path) -> None:
     toy, out = make_toy_checkpoint(tmp_path / "toy"), tmp_path / "results.json"
     command = [
@@ -187,6 +188,7 @@ def test_no_cell_starts_after_the_time_is_over(tmp_path: Path) -> None:
     assert found.rows == []
 
 
+@pytest.mark.long
 def test_what_is_predicted_is_in_the_file_before_the_first_run(tmp_path: Path) -> None:
     toy, out = make_toy_checkpoint(tmp_path / "toy"), tmp_path / "results.json"
     command = [

@@ -180,6 +180,7 @@ def test_each_strategy_holds_weights_its_own_way_and_draws_the_same(services: Se
     assert streamed.bytes_moved > staged.bytes_moved
 
 
+@pytest.mark.timeout(600)  # ways of stock diffusers, each with a pipeline of its own
 def test_what_cannot_run_is_listed_with_its_reason_and_the_sweep_goes_on(services: Services) -> None:
     names = ("staged", "ours@1MiB", "diffusers:attention-xformers", "diffusers:staged", "resident")
     comparison = services.comparison(run(services, strategies(*names)))
@@ -229,7 +230,7 @@ def test_a_reference_that_failed_leaves_the_others_unmeasured_until_it_is_made(o
     assert own.journal.job(other.id).attempt == 1
 
 
-@pytest.mark.timeout(600)  # seven runs and two workers that start
+@pytest.mark.long  # seven runs and two workers that start
 def test_a_killed_worker_costs_the_run_it_was_at_and_no_other(own: Services) -> None:
     comparison_id = own.start_comparison(default_sweep(REQUEST.model_copy(update={"steps": 20})))
     supervisor = Supervisor(own.settings, own.journal)

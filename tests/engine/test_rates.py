@@ -100,7 +100,8 @@ def test_a_real_file_is_read_from_the_disk_once_and_then_from_the_page_cache(tmp
     assert cold.nbytes == warm.nbytes == path.stat().st_size
     assert cold.disk_bytes is not None
     assert cold.disk_bytes > 0.9 * cold.nbytes
-    assert warm.disk_bytes == 0
+    assert warm.disk_bytes is not None
+    assert warm.disk_bytes < 0.1 * warm.nbytes, "what else this process reads meanwhile is counted too"
     known = Calibration().learn_reads(cold).learn_reads(warm).rates
     assert known.disk == pytest.approx(min(1.0, cold.disk_bytes / cold.nbytes) * cold.nbytes / cold.seconds)
     assert known.host == pytest.approx(warm.nbytes / warm.seconds)

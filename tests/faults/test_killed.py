@@ -95,6 +95,7 @@ def test_a_worker_killed_in_mid_step_is_replaced_and_every_picture_comes_once(se
     assert services.journal.workers() == ()
 
 
+@pytest.mark.long
 def test_a_page_that_is_killed_takes_its_worker_along_and_the_next_page_goes_on(services: Services, toy: Path) -> None:
     (job,) = submit(services, toy)
     with subprocess.Popen([sys.executable, "-c", PAGE, str(services.settings.data_dir)], cwd=ROOT) as page:
@@ -114,6 +115,7 @@ def test_a_page_that_is_killed_takes_its_worker_along_and_the_next_page_goes_on(
     assert services.journal.job(job.id).state is JobState.DONE
 
 
+@pytest.mark.long
 def test_a_second_page_on_the_same_folder_shares_the_worker_and_inherits_its_device(services: Services) -> None:
     first = Supervisor(services.settings, services.journal)
     second = Supervisor(services.settings, services.journal)
