@@ -13,7 +13,6 @@ from html import escape
 from typing import Any, Protocol
 
 from pixart_ui.access import viewer
-from pixart_ui.access import viewer
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.services import Services
@@ -92,7 +91,8 @@ class Live:
         journal = self._services.journal
         num_changes, revision, workers = journal.num_changes, journal.revision(), journal.workers()
         trouble = self._watch.status()
-        kept, pictures = _digest(*self._services.comparisons()), self._services.gallery.mark()
+        # Everybody's: the state is shared among all who ask.
+        kept, pictures = _digest(*self._services.kept_comparisons.entries()), self._services.gallery.mark()
         return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, kept, pictures)
 
     def is_overtaken(self, state: State) -> bool:
