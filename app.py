@@ -14,6 +14,7 @@ from pixart_ui.errors import InputError
 from pixart_ui.jobs.fleet import Fleet
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
+from pixart_ui.spaces.kind import SpaceKind, space_kind
 
 
 def main() -> int:
@@ -30,14 +31,22 @@ def main() -> int:
     settings = Settings.read(os.environ, **flags | {"port": port_number(flags["port"])})
     with cli.unexpected_kept(settings):
         check_port_is_free(settings)
+        kind = space_kind(os.environ)
+        if kind is SpaceKind.ZERO_GPU:
+            from pixart_ui.spaces.serving import serve_directly
+
+            serve_directly(settings, sharing)
+            return 0
         services = Services.open(settings)
         opening = open_door(settings, sharing, os.environ)
         fleet = Fleet(settings, services.journal, os.environ)
         fleet.start()
         try:
             from pixart_ui.ui.build import serve  # gradio takes seconds to import: the worker starts meanwhile
+            from pixart_ui.ui.on_space import OnSpace
 
-            serve(services, fleet, opening, is_tunnelled=sharing.share)
+            on_space = OnSpace(kind) if kind is not None else None
+            serve(services, fleet, opening, is_tunnelled=sharing.share, on_space=on_space)
         finally:
             fleet.stop()
     return 0

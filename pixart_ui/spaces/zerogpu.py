@@ -53,7 +53,7 @@ class ZeroGpu:
 
         import pixart_ui.engine.engine  # noqa: F401
 
-        return cls(services, spaces.GPU)
+        return cls(services, spaces.GPU, device="cpu" if services.settings.device == "cpu" else "cuda")
 
     def status(self) -> None:
         """The page asks why nothing can be drawn; a refusal to lend a GPU stands with its picture."""
