@@ -29,6 +29,7 @@ from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
+from pixart_ui.ui.on_space import OnSpace, build_explanation, build_notice, wire_space
 from pixart_ui.ui.plain_page import sign_in_page
 from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
 from pixart_ui.ui.resting import let_rest
@@ -38,19 +39,21 @@ from pixart_ui.ui.single import build_single
 from pixart_ui.ui.tunnel import open_tunnel
 from pixart_ui.ui.words import access as access_words
 from pixart_ui.ui.words import gallery as gallery_words
+from pixart_ui.ui.words import spaces as space_words
 
 TEMP_KEPT_SECONDS = 24 * 3600
 # Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
 MAX_UPLOAD = "128mb"
 
 
-def build(services: Services) -> gr.Blocks:
+def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
     """The page, not yet served."""
     with gr.Blocks(
         title=words.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, TEMP_KEPT_SECONDS)
     ) as page:
         build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
+        build_notice(on_space)
         controls = build_queue_controls(services)
         compare = build_compare_controls(services, controls.answer)
         gallery = build_gallery_controls(services, controls.answer)
@@ -58,22 +61,32 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
                 form = build_single(services, page, checkpoint, controls.answer)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
+                build_explanation(on_space, space_words.NO_QUEUE)
                 build_queue(services, form, controls)
             with gr.Tab(words.COMPARE, id=Tab.COMPARE, elem_id="tab-compare"):
+                build_explanation(on_space, space_words.NO_COMPARISONS)
                 ways = build_compare(services, form, compare, controls.answer)
             with gr.Tab(gallery_words.GALLERY, id=Tab.GALLERY, elem_id="tab-gallery"):
                 build_gallery()
                 wire_gallery(services, form, ways, gallery, controls.answer)
+        wire_space(services, page, on_space)
     return page
 
 
-def serve(services: Services, supervisor: EngineWatch, opening: Opening, *, is_tunnelled: bool = False) -> None:
+def serve(
+    services: Services,
+    supervisor: EngineWatch,
+    opening: Opening,
+    *,
+    is_tunnelled: bool = False,
+    on_space: OnSpace | None = None,
+) -> None:
     """Serve the page until Ctrl+C or SIGTERM to whom the opening lets in. Raises InputError where the port is taken."""
     settings = services.settings
     # Gradio has no other setting for where it keeps its copies of files.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
-    page = build(services)
+    page = build(services, on_space)
     if opening.door.mode is not Mode.LOCAL:
         carry(page)
     app, _, _ = page.launch(**_launch_settings(services, live, opening))
