@@ -31,15 +31,19 @@ from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
 from pixart_ui.ui.on_space import OnSpace, build_explanation, build_notice, wire_space
 from pixart_ui.ui.plain_page import sign_in_page
+from pixart_ui.ui.presets_routes import preset_routes
 from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
 from pixart_ui.ui.resting import let_rest
 from pixart_ui.ui.routes import routes
 from pixart_ui.ui.signing_in import sign_in_routes
 from pixart_ui.ui.single import build_single
+from pixart_ui.ui.system_routes import system_routes
+from pixart_ui.ui.system_tab import build_system, build_system_controls
 from pixart_ui.ui.tunnel import open_tunnel
 from pixart_ui.ui.words import access as access_words
 from pixart_ui.ui.words import gallery as gallery_words
 from pixart_ui.ui.words import spaces as space_words
+from pixart_ui.ui.words import system as system_words
 
 TEMP_KEPT_SECONDS = 24 * 3600
 # Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
@@ -57,6 +61,7 @@ def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
         controls = build_queue_controls(services)
         compare = build_compare_controls(services, controls.answer)
         gallery = build_gallery_controls(services, controls.answer)
+        build_system_controls(services, controls.answer)
         with gr.Tabs(selected=Tab.SINGLE, elem_id="tabs"):
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
                 form = build_single(services, page, checkpoint, controls.answer)
@@ -70,6 +75,8 @@ def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
                 build_gallery()
                 wire_gallery(services, form, ways, gallery, controls.answer)
         wire_space(services, page, on_space)
+            with gr.Tab(system_words.TAB, id=Tab.SYSTEM, elem_id="tab-system"):
+                build_system()
     return page
 
 
@@ -132,6 +139,8 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
                 *routes(settings, services.journal, live),
                 *export_routes(services),
                 *compare_routes(services),
+                *system_routes(services),
+                *preset_routes(services),
                 *gallery_routes(services),
             ],
             "docs_url": None,

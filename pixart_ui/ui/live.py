@@ -7,6 +7,7 @@ a few small queries a second. Only the regions of the tab that it has open are r
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -23,6 +24,7 @@ from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
 from pixart_ui.ui.single_live import single_regions
+from pixart_ui.ui.system_live import SystemRegions
 
 GIB = 2**30
 
@@ -68,7 +70,8 @@ class State:
     pictures: str
 
     def mark(self, look: Look) -> str:
-        outside = {Tab.COMPARE: self.kept, Tab.GALLERY: self.pictures}.get(look.tab, "")
+        now = str(int(time.monotonic()))  # disk, downloads and heartbeats are in no journal: once a second
+        outside = {Tab.COMPARE: self.kept, Tab.GALLERY: self.pictures, Tab.SYSTEM: now}.get(look.tab, "")
         return _digest(self.revision, self.engine, look, viewer.current().only, outside)
 
     def is_like(self, other: State) -> bool:
@@ -85,6 +88,7 @@ class Live:
         self._watch = watch
         self._examples = examples
         self._compare = CompareRegions(services)
+        self._system = SystemRegions(services)
 
     def state(self) -> State:
         """Read it now."""
@@ -127,6 +131,8 @@ class Live:
             return self._compare.render(look.compare, now)
         if look.tab is Tab.GALLERY:
             return gallery_regions(self._services, look.gallery)
+        if look.tab is Tab.SYSTEM:
+            return self._system.render(now)
         return single_regions(self._services, look, now, self._examples)
 
 

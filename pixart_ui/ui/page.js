@@ -93,6 +93,7 @@
     state.isBusy = answer.is_busy;
     list.painted(place);
     compare.painted();
+    system.painted();
     gallery.painted(shot);
     if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
     document.title = answer.title;
@@ -276,13 +277,15 @@
     if (!prompt || state.isRestored) return;
     state.isRestored = true;
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
-    if (["#queue", "#compare", "#gallery"].includes(location.hash)) go(location.hash.slice(1));
+    if (["#queue", "#compare", "#gallery", "#system"].includes(location.hash)) go(location.hash.slice(1));
   }
 
   const list = start.queue({ words, byId, kept, show, press, poll, acts, go });
   const compare = start.compare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
   const gallery = start.gallery({ words, byId, kept, show, press, poll, acts, go, tab, ask: list.ask, answered: list.answered });
-  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started, took: gallery.took };
+  const system = start.system({ words, byId, press, acts, ask: list.ask, answered: list.answered });
+  const presets = start.presets({ words, byId, press, acts, ask: list.ask, answered: list.answered });
+  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started, took: gallery.took, preset: presets };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

@@ -17,6 +17,7 @@ from pixart_ui.ui.editing import Editor, build_edit, wire_edit
 from pixart_ui.ui.form import Form, build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.offer import offer
+from pixart_ui.ui.presets_panel import build_presets
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown, a
     with gr.Row(elem_id="workplace"):
         with gr.Column(elem_id="left", min_width=280):
             form = build_form(first, checkpoint)
+            build_presets(services, page, form)
             with gr.Accordion(words.MORE_CHECKPOINTS, open=False, elem_id="larger"):
                 larger = gr.HTML(header.larger_checkpoints(services))
             with gr.Column(elem_id="go"):

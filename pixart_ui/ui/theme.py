@@ -12,13 +12,15 @@ from gradio.themes.utils import colors, fonts, sizes
 
 from pixart_ui.ui import words
 from pixart_ui.ui.words import gallery as gallery_words
+from pixart_ui.ui.words import presets as preset_words
+from pixart_ui.ui.words import system as system_words
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE.parent / "assets"
 # Each part of the page has a style sheet and a script of that name; `page.js` starts them in this order.
-PARTS = ("queue", "compare", "gallery")
+PARTS = ("queue", "compare", "gallery", "system", "presets")
 # What the scripts say.
-SCRIPT_WORDS = (words.SCRIPT_WORDS, gallery_words.SCRIPT_WORDS)
+SCRIPT_WORDS = (words.SCRIPT_WORDS, gallery_words.SCRIPT_WORDS, system_words.SCRIPT_WORDS, preset_words.SCRIPT_WORDS)
 
 
 def css() -> str:

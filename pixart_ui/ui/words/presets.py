@@ -1,0 +1,51 @@
+"""The words of the presets, and of styles of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PRESETS = "Presets"
+PRESET = "Preset"
+NONE_YET = "None yet: fill in the form, give it a name below and save it."
+CHOOSE = "Choose a preset"
+USE = "Use"
+DELETE = "Delete"
+SHARE_ALL = "Share all"
+SHARE = "Share"
+SHARE_HINT = "Save as a file that others can import"
+NAME = "Name"
+NAME_HINT = "For example Posters"
+SAVE = "Save the form"
+RENAME = "Rename"
+IMPORT = "Import: drop a file of presets here"
+DELETE_ASK = "Delete the preset “{name}”?"
+DELETE_STYLE_ASK = "Delete the style “{name}”? Pictures that were made with it stay."
+
+OWN_STYLES = "Your own styles"
+OWN_STYLE = "Your style"
+NO_STYLES = "None yet: write one below."
+CHOOSE_STYLE = "Choose one to change it"
+STYLE_NAME = "Name of the style"
+STYLE_NAME_HINT = "For example Ink"
+STYLE_PROMPT = "Prompt of the style"
+STYLE_PROMPT_HINT = "ink drawing of {prompt}, thin lines"
+STYLE_PROMPT_INFO = "{prompt} stands for what you write in the form"
+STYLE_NEGATIVE = "Negative prompt of the style"
+STYLE_NEGATIVE_HINT = "Joined with yours by a comma"
+SAVE_STYLE = "Save the style"
+DELETE_STYLE = "Delete"
+
+USED = "The form is set to “{name}”."
+SAVED = "“{name}” is saved."
+RENAMED = "It is called “{name}” now."
+DELETED = "“{name}” is deleted."
+STYLE_SAVED = "The style “{name}” is saved and chosen."
+NOTHING_CHOSEN = "No preset is chosen: choose one first."
+NO_STYLE_CHOSEN = "No style is chosen: choose one first."
+IMPORTED = "Imported: {names}."
+KNOWN_ALREADY = "Everything in that file is here already."
+AND_KNOWN = "{count} were here already."
+FILE_IS_GONE = "The file is no longer here: choose it again."
+NOTHING_TO_SHARE = "Nothing is kept under that name: choose another preset."
+
+SCRIPT_WORDS: Mapping[str, str] = {"share": SHARE, "shareAll": SHARE_ALL}
