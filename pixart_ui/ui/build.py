@@ -74,9 +74,9 @@ def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
             with gr.Tab(gallery_words.GALLERY, id=Tab.GALLERY, elem_id="tab-gallery"):
                 build_gallery()
                 wire_gallery(services, form, ways, gallery, controls.answer)
-        wire_space(services, page, on_space)
             with gr.Tab(system_words.TAB, id=Tab.SYSTEM, elem_id="tab-system"):
                 build_system()
+        wire_space(services, page, on_space)
     return page
 
 
