@@ -53,7 +53,7 @@
     "gallery-page": (data) => { turn({ page: Number(data.page) }); byId("gallery-main").scrollIntoView({ block: "start" }); },
     "gallery-clear": () => { turn({ ...NOTHING }); setFields(); },
     "gallery-make": () => { go("single"); document.querySelector("#field-prompt textarea")?.focus(); },
-    "gallery-open": () => pngInput()?.click(),
+    "gallery-open": () => { const input = pngInput(); if (input) { input.accept = ".png"; input.click(); } },
     "gallery-selected": (data) => (data.ask ? ask(data.ask, () => chosen(data.verb)) : chosen(data.verb)),
     "gallery-whole": () => { isWhole = true; reflect(); },
     "gallery-unselect": () => { const first = shot([...picked][0]); unselect(); box(first)?.focus(); },

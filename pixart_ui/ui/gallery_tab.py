@@ -41,7 +41,7 @@ def build_gallery_controls(services: Services, answer: gr.Textbox) -> GalleryCon
         compare=gr.Button(visible="hidden", elem_id="do-gallery-compare"),
         target=gr.Textbox(visible="hidden", elem_id="gallery-target"),
         went=gr.Textbox(visible="hidden", elem_id="gallery-went"),
-        file=gr.File(visible="hidden", file_types=[".png"], elem_id="field-png"),
+        file=gr.File(visible="hidden", elem_id="field-png"),
     )
     pressed = controls.act.click(
         lambda target: act(services, target),

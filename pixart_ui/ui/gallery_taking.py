@@ -63,8 +63,8 @@ class Taking:
         return guarded(lambda: self._seed(values), self._told)
 
     def drop(self, values: Values) -> Updates:
-        """The settings of a file that was uploaded."""
-        return guarded(lambda: self._drop(values), self._told)
+        """The settings of a file that was uploaded; the place for the next one is free again, whatever came of it."""
+        return {**guarded(lambda: self._drop(values), self._told), self.file: None}
 
     def compare(self, values: Values) -> Updates:
         """Several pictures: the first one's settings, and what they differ in as axes."""
@@ -87,7 +87,7 @@ class Taking:
         adopted = self._adopt(taken, values)
         text = words.TAKEN if taken.source == OURS else words.TAKEN_FROM
         note = _note(text.format(name=name, source=taken.source), adopted.dropped)
-        return {**self._filled(adopted), self.answer: note, self.went: "single", self.file: None}
+        return {**self._filled(adopted), self.answer: note, self.went: "single"}
 
     def _compare(self, values: Values) -> Updates:
         ids = ids_in(str(values[self.target]))
