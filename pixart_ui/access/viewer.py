@@ -35,6 +35,11 @@ class Viewer:
         return self.role is Role.OWNER
 
     @property
+    def is_signed_in(self) -> bool:
+        """Whether they gave a name and a password: nobody who works alone, and no visitor."""
+        return self.name != LOCAL_OWNER and self.role is not Role.VISITOR
+
+    @property
     def only(self) -> str | None:
         """The owner whose things they may see; None for everybody's."""
         return None if self.is_owner else self.name

@@ -10,14 +10,16 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from pixart_ui.gallery.plain import plain
+
 CHUNK_BYTES = 1 << 20
 MISSING = "MISSING.txt"
 
 
-def zip_stream(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
+def zip_stream(files: Iterable[tuple[str, Path]], *, is_plain: bool = False) -> Iterator[bytes]:
     """A ZIP with those files under those names; `MISSING.txt` in it names those that are not there or not readable.
 
-    Of several with the same name, the later ones are numbered.
+    Of several with the same name, the later ones are numbered. `is_plain` leaves out what is written into the pictures.
     """
     sink = _Sink()
     missing: list[str] = []
@@ -26,9 +28,11 @@ def zip_stream(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
         for name, path in files:
             name = _free(name, taken)
             try:
-                yield from _add(archive, sink, name, path)
+                yield from _add(archive, sink, name, path, is_plain=is_plain)
             except OSError as error:
                 missing.append(f"{name}: {error.strerror if error.strerror is not None else error}")
+            except ValueError as error:
+                missing.append(f"{name}: {error}")
         if missing:
             archive.writestr(MISSING, "".join(f"{line}\n" for line in missing))
     yield sink.take()
@@ -53,8 +57,12 @@ class _Sink:
         return data
 
 
-def _add(archive: zipfile.ZipFile, sink: _Sink, name: str, path: Path) -> Iterator[bytes]:
-    """Copy one file into the archive. Raises OSError; what was copied by then is closed, and named as missing."""
+def _add(archive: zipfile.ZipFile, sink: _Sink, name: str, path: Path, *, is_plain: bool) -> Iterator[bytes]:
+    """Copy one file into the archive. Raises OSError or ValueError; what was copied by then is closed."""
+    if is_plain:
+        archive.writestr(zipfile.ZipInfo.from_file(path, name, strict_timestamps=False), plain(path.read_bytes()))
+        yield sink.take()
+        return
     with path.open("rb") as file:
         # Size and date come first, so that only an entry that needs it has the long form.
         info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)

@@ -7,8 +7,10 @@ and nothing else. What stands in the docstrings below is what people read there.
 
 # No postponed annotations here: Gradio reads the types of what an endpoint returns as they stand.
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -16,6 +18,7 @@ import gradio as gr
 from pixart_ui.access import viewer
 from pixart_ui.errors import InputError, PixArtError, unknown_name
 from pixart_ui.forecast import Forecast
+from pixart_ui.gallery.plain import plain
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
@@ -97,7 +100,7 @@ class Api:
     def status(self, job_ids: list[int]) -> list[dict[str, Any]]:
         """Say where jobs are, in the order asked for.
 
-        Each has its `state` (queued, running, done, failed, cancelled), its `position` in the queue while it waits,
+        Each has its `state` (queued, running, done, failed, cancelled), its `position` until a worker takes it,
         its `phase` and `step` while it runs, the `error` if it failed, the address of its `image` once it is done, and
         `start_in` and `finish_in`, predicted seconds from now, where something can be predicted.
         """
@@ -114,7 +117,20 @@ class Api:
         path = self._services.image_path(job)
         if path is None:
             raise InputError(_no_picture(job))
-        return gr.FileData(path=str(path), orig_name=path.name, mime_type="image/png").model_dump()
+        return gr.FileData(path=str(self._as_told(path)), orig_name=path.name, mime_type="image/png").model_dump()
+
+    def _as_told(self, path: Path) -> Path:
+        """The picture for whoever asks: others than the owner get it without its settings. Raises InputError."""
+        if viewer.current().is_owner:
+            return path
+        folder = self._services.settings.temp_dir / "gradio" / secrets.token_hex(16)
+        try:
+            content = plain(path.read_bytes())
+            folder.mkdir(parents=True)
+            (folder / path.name).write_bytes(content)
+        except (OSError, ValueError) as error:
+            raise InputError(f"The picture {path.name} cannot be read ({error}): submit it again.") from None
+        return folder / path.name
 
     def cancel(self, job_ids: list[int]) -> list[int]:
         """Cancel jobs: those that wait at once, those that run at their next step.

@@ -18,6 +18,7 @@ from pixart_ui.access.gate import Mode
 from pixart_ui.access.guards import guards
 from pixart_ui.access.opening import Opening
 from pixart_ui.services import Services
+from pixart_ui.ui import on_space as spaces
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
 from pixart_ui.ui.compare_routes import compare_routes
@@ -29,12 +30,13 @@ from pixart_ui.ui.header import build_header
 from pixart_ui.ui.live import EngineWatch, Live
 from pixart_ui.ui.look import Tab
 from pixart_ui.ui.offer import offer
-from pixart_ui.ui.on_space import OnSpace, build_explanation, build_notice, wire_space
+from pixart_ui.ui.on_space import OnSpace
 from pixart_ui.ui.plain_page import sign_in_page
 from pixart_ui.ui.presets_routes import preset_routes
 from pixart_ui.ui.queue_tab import build_queue, build_queue_controls
 from pixart_ui.ui.resting import let_rest
 from pixart_ui.ui.routes import routes
+from pixart_ui.ui.sharing import sharing_routes
 from pixart_ui.ui.signing_in import sign_in_routes
 from pixart_ui.ui.single import build_single
 from pixart_ui.ui.system_routes import system_routes
@@ -57,7 +59,7 @@ def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
     ) as page:
         build_api(services)  # first, so that no handler of the page takes one of its names
         checkpoint = build_header(services)
-        build_notice(on_space)
+        spaces.build_notice(on_space)
         controls = build_queue_controls(services)
         compare = build_compare_controls(services, controls.answer)
         gallery = build_gallery_controls(services, controls.answer)
@@ -66,17 +68,17 @@ def build(services: Services, on_space: OnSpace | None = None) -> gr.Blocks:
             with gr.Tab(words.SINGLE, id=Tab.SINGLE, elem_id="tab-single"):
                 form = build_single(services, page, checkpoint, controls.answer)
             with gr.Tab(words.QUEUE, id=Tab.QUEUE, elem_id="tab-queue"):
-                build_explanation(on_space, space_words.NO_QUEUE)
+                spaces.build_explanation(on_space, space_words.NO_QUEUE)
                 build_queue(services, form, controls)
             with gr.Tab(words.COMPARE, id=Tab.COMPARE, elem_id="tab-compare"):
-                build_explanation(on_space, space_words.NO_COMPARISONS)
+                spaces.build_explanation(on_space, space_words.NO_COMPARISONS)
                 ways = build_compare(services, form, compare, controls.answer)
             with gr.Tab(gallery_words.GALLERY, id=Tab.GALLERY, elem_id="tab-gallery"):
                 build_gallery()
                 wire_gallery(services, form, ways, gallery, controls.answer)
             with gr.Tab(system_words.TAB, id=Tab.SYSTEM, elem_id="tab-system"):
                 build_system()
-        wire_space(services, page, on_space)
+        spaces.wire_space(services, page, on_space)
     return page
 
 
@@ -130,12 +132,13 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
         "allowed_paths": [str(settings.images_dir)],
         "favicon_path": str(theme.ASSETS / "favicon.svg"),
         "theme": theme.theme(),
-        "css": theme.css(),
+        "css": theme.css() + spaces.css(),
         "js": theme.script(),
         "app_kwargs": {
             "middleware": guards(opening, settings.temp_dir / "gradio", sign_in_page),
             "routes": [
                 *sign_in_routes(opening.door),
+                *sharing_routes(services, opening.door),
                 *routes(settings, services.journal, live),
                 *export_routes(services),
                 *compare_routes(services),

@@ -18,7 +18,7 @@ from pixart_ui.compare.verdict import headline, sentences
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.job import WorkerStatus
 from pixart_ui.prediction import usable_bytes
-from pixart_ui.ui import words
+from pixart_ui.ui import sharing_links, words
 from pixart_ui.ui.fragments import button
 from pixart_ui.ui.look import ROOMS_GIB
 
@@ -135,6 +135,7 @@ def _actions(comparison_id: str, comparison: Comparison, *, is_open: bool) -> It
     elif comparison.missing:
         yield button(words.COMPARE_RESUME, "compare", verb="resume", id=comparison_id)
     yield _reports(comparison_id)
+    yield sharing_links.of_comparison(comparison_id)
     yield button(words.COMPARE_RENAME, "compare-rename", id=comparison_id, name=comparison.name)
     yield _delete(comparison_id, comparison.name)
 

@@ -19,7 +19,7 @@ from pixart_ui.compare.table import as_csv
 from pixart_ui.errors import InputError
 from pixart_ui.services import Services
 from pixart_ui.ui import compare_pair
-from pixart_ui.ui.routes import FOREVER, NEVER, file_named, thumbnail_of
+from pixart_ui.ui.routes import FOREVER, NEVER, file_named, picture_answer, thumbnail_of
 
 # The report is a page of its own: it needs its script, and saves what is inside it.
 SANDBOX = "sandbox allow-scripts allow-downloads allow-modals"
@@ -27,7 +27,7 @@ Make = Callable[[Comparison, Path], bytes]
 
 
 def compare_routes(services: Services) -> list[BaseRoute]:
-    maker = _Maker()
+    maker = Maker()
     forms: Mapping[str, tuple[str, Make]] = {
         "report.html": ("text/html; charset=utf-8", maker.html),
         "report.json": ("application/json", lambda comparison, _: comparison.model_dump_json(indent=1).encode()),
@@ -42,7 +42,7 @@ def compare_routes(services: Services) -> list[BaseRoute]:
     ]
 
 
-class _Maker:
+class Maker:
     """Draws reports, one at a time: each takes some seconds of a core."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class _Maker:
 def _picture(services: Services) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         path = _named(services, request)
-        return FileResponse(path, headers=FOREVER) if path is not None else PlainTextResponse("Not found", 404)
+        return picture_answer(request, path) if path is not None else PlainTextResponse("Not found", 404)
 
     return answer
 

@@ -56,7 +56,9 @@ def _archive(services: Services) -> Answer:
         if not any(path.is_file() for _, path in files):
             return _refusal(words.NO_PICTURES, 404)
         return StreamingResponse(
-            zip_stream(files), media_type="application/zip", headers=_headers("pixart-pictures", "zip")
+            zip_stream(files, is_plain=not viewer.current().is_owner),
+            media_type="application/zip",
+            headers=_headers("pixart-pictures", "zip"),
         )
 
     return answer

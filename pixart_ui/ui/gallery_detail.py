@@ -17,7 +17,7 @@ from pixart_ui.gallery import images
 from pixart_ui.gallery.larger import Larger
 from pixart_ui.gallery.picture import Picture
 from pixart_ui.request import MAX_IMAGES, ResolvedRequest
-from pixart_ui.ui import account
+from pixart_ui.ui import account, sharing_links
 from pixart_ui.ui.fragments import button
 from pixart_ui.ui.gallery_tiles import picture_url
 from pixart_ui.ui.words import gallery as words
@@ -99,6 +99,7 @@ def _actions(picture: Picture) -> str:
         f"{button(words.REUSE_SEED, 'gallery-take', how='seed', id=picture.id)}"
         f"{button(words.COMPARE, 'gallery-take', how='compare', id=picture.id)}"
         f'<a class="quiet" href="{picture_url(picture)}" download="{escape(picture.name)}">{words.DOWNLOAD}</a>'
+        f"{sharing_links.of_picture(picture.name, picture_url(picture))}"
         f"{button(star, 'gallery', verb=verb, jobs=picture.id)}"
         f"{button(words.DELETE, 'gallery', verb='delete', jobs=picture.id)}</div>"
     )

@@ -15,13 +15,14 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Route
 
 from pixart_ui.access import viewer
+from pixart_ui.access.seeing import may_see_picture
 from pixart_ui.batches import zip_stream
 from pixart_ui.errors import PixArtError
 from pixart_ui.gallery.picture import Picture
 from pixart_ui.services import Services
 from pixart_ui.ui.edge import ids_in
 from pixart_ui.ui.gallery_look import GalleryLook
-from pixart_ui.ui.routes import FOREVER, NEVER, thumbnail_of
+from pixart_ui.ui.routes import FOREVER, NEVER, picture_answer, thumbnail_of
 from pixart_ui.ui.words import gallery as words
 
 # Twice what a row is high, for screens with two dots a pixel.
@@ -40,7 +41,7 @@ def gallery_routes(services: Services) -> list[BaseRoute]:
 def _picture(services: Services) -> Answer:
     def answer(request: Request) -> Response:
         _, path = _found(services, request)
-        return FileResponse(path, headers=FOREVER) if path is not None else _not_found()
+        return picture_answer(request, path) if path is not None else _not_found()
 
     return answer
 
@@ -66,7 +67,7 @@ def _found(services: Services, request: Request) -> tuple[Picture | None, Path |
         picture = services.journal.picture_named(request.path_params["name"])
     except PixArtError:
         return None, None
-    if picture is None or not viewer.current().may_see(picture.owner):
+    if picture is None or not may_see_picture(services.journal, picture.name):
         return None, None
     return picture, services.gallery.path(picture)
 
@@ -86,7 +87,8 @@ def _archive(services: Services) -> Answer:
             "Content-Disposition": f'attachment; filename="{name}"',
             "X-Content-Type-Options": "nosniff",
         }
-        return StreamingResponse(zip_stream(files), media_type="application/zip", headers=headers)
+        stream = zip_stream(files, is_plain=not viewer.current().is_owner)
+        return StreamingResponse(stream, media_type="application/zip", headers=headers)
 
     return answer
 

@@ -25,6 +25,7 @@ from pixart_ui.ui.moment import Moment, moment
 from pixart_ui.ui.queue_live import queue_regions
 from pixart_ui.ui.single_live import single_regions
 from pixart_ui.ui.system_live import SystemRegions
+from pixart_ui.ui.words import access as access_words
 
 GIB = 2**30
 
@@ -115,7 +116,7 @@ class Live:
             mark=state.mark(look),
             title=words.title(_step(now), now.num_waiting),
             regions={
-                "engine": state.engine + queue_line(now),
+                "engine": state.engine + queue_line(now) + account_link(),
                 "paused": fragments.paused(now.paused),
                 **self._regions(look, now),
             },
@@ -144,6 +145,13 @@ def engine_line(workers: Sequence[WorkerStatus], trouble: str | None) -> str:
     info = workers[0].info
     name = escape(str(info.get("name", workers[0].device)))
     return f'<span class="device" data-is="ready" title="{name}">{name}</span>{_memory(info)}'
+
+
+def account_link() -> str:
+    """For those who signed in."""
+    if not viewer.current().is_signed_in:
+        return ""
+    return f'<a class="account" href="/account">{access_words.ACCOUNT_LINK}</a>'
 
 
 def queue_line(now: Moment) -> str:

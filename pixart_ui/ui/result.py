@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pixart_ui.events import Phase
 from pixart_ui.jobs.job import Job, JobState
-from pixart_ui.ui import account, words
+from pixart_ui.ui import account, sharing_links, words
 from pixart_ui.ui.fragments import button
 
 PHASES = tuple(Phase)
@@ -239,6 +239,7 @@ def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:
     if focus.state is JobState.DONE and is_on_disk:
         name = escape(focus.image or "")
         parts.append(f'<a class="quiet" href="{picture_url(focus)}" download="{name}">{words.DOWNLOAD}</a>')
+        parts.append(sharing_links.of_picture(focus.image or "", picture_url(focus), is_run=focus.trial is not None))
     if focus.state.is_end:
         parts.append(button(words.REUSE_SETTINGS, "reuse", job=focus.id))
         parts.append(button(words.REUSE_SEED, "seed", job=focus.id))

@@ -1,7 +1,8 @@
 """Our own addresses beside Gradio's: the live state, pictures as they are on disk, fonts, health.
 
 A file name in an address is used only if it is one plain name of the kind that the worker writes and lies directly in
-its folder; anything else is 404, and so is what belongs to somebody else. Pictures are sent byte for byte.
+its folder; anything else is 404, and so is what belongs to somebody else. Pictures are sent byte for byte
+to the owner, and to others without what is written into them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from pixart_ui.access import seeing
+from pixart_ui.access import seeing, viewer
 from pixart_ui.errors import PixArtError
+from pixart_ui.gallery.plain import plain
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.settings import Settings
 from pixart_ui.ui import theme
@@ -77,9 +79,20 @@ def _live(answers: Answers) -> Callable[[Request], Awaitable[Response]]:
 def _pictures(journal: Journal, folder: Path) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         path = _own_picture(journal, folder, request)
-        return FileResponse(path, headers=FOREVER) if path is not None else _not_found()
+        return picture_answer(request, path) if path is not None else _not_found()
 
     return answer
+
+
+def picture_answer(request: Request, path: Path) -> Response:
+    """The file as it is, or without what is written into it: as `?whole` or `?plain` says, else plain for members."""
+    query = request.query_params
+    if "whole" in query or (viewer.current().is_owner and "plain" not in query):
+        return FileResponse(path, headers=FOREVER)
+    try:
+        return Response(plain(path.read_bytes()), headers=FOREVER, media_type="image/png")
+    except (OSError, ValueError):
+        return _not_found()
 
 
 def _own_picture(journal: Journal, folder: Path, request: Request) -> Path | None:

@@ -36,7 +36,8 @@ NOT_TO_ALL_INTRO = "Only its owner and the owner of this app can see it."
 TO_ALL = "Show it to everybody who signs in"
 NOT_TO_ALL = "Show it to nobody else any more"
 DOWNLOAD = "Download"
-DOWNLOAD_PLAIN = "Without its settings inside"
+DOWNLOAD_PLAIN = "Without settings"
+DOWNLOAD_WHOLE = "With settings"
 GONE = "This link has run out or was revoked: ask for a new one."
 HIDDEN_PROMPT = "somebody else's picture"
 
@@ -48,3 +49,5 @@ ONLY_LOCAL_NAMES = (
     "It listens on every address of this machine and answers to localhost alone: "
     "name what others call it with --allowed-host NAME."
 )
+EVERYBODY = "Everybody here"
+ACCOUNT_LINK = "Account"
