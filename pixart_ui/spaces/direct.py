@@ -41,7 +41,7 @@ class DirectServices(Services):
     def enqueue(self, requests: Sequence[GenerationRequest], owner: str | None = None) -> NoReturn:
         raise InputError(NO_QUEUE)
 
-    def edit(self, job_id: int, request: GenerationRequest) -> NoReturn:
+    def edit(self, job_id: int, request: GenerationRequest, *, seen: ResolvedRequest | None = None) -> NoReturn:
         raise InputError(NO_QUEUE)
 
     def start_comparison(self, sweep: Sweep, *, name: str | None = None, owner: str | None = None) -> NoReturn:

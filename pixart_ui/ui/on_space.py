@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,8 +20,8 @@ from pixart_ui.spaces.kind import SpaceKind
 from pixart_ui.ui.words import spaces as words
 
 Draw = Callable[[str], Iterator[None]]
-# Parts that would put something into the queue, by their id.
-OF_THE_QUEUE = ("enqueue", "ways", "ways-toggle", "compare-toggle")
+# Parts that would put something into the queue, by their id. Hidden and there: the page's script fills what is in them.
+OF_THE_QUEUE = ("enqueue", "queueplace", "compareplace")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class OnSpace:
 
     kind: SpaceKind
     draw: Draw | None = None
+
+
+def css() -> str:
+    return (Path(__file__).resolve().parent / "spaces.css").read_text(encoding="utf-8")
 
 
 def build_notice(on_space: OnSpace | None) -> None:
@@ -50,7 +55,7 @@ def wire_space(services: Services, page: gr.Blocks, on_space: OnSpace | None) ->
         return
     parts = {part.elem_id: part for part in page.blocks.values() if getattr(part, "elem_id", None)}
     for name in OF_THE_QUEUE:
-        parts[name].visible = False
+        parts[name].elem_classes = [*parts[name].elem_classes, "of-the-queue"]
     ticket: Any = parts["ticket"]
     ticket.change(
         drawing(services, on_space.draw),
