@@ -15,12 +15,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pixart_ui.request import GenerationRequest, Numerics, Precision, ResolvedRequest, parse_size
-from pixart_ui.ui import fragments, words
+from pixart_ui.request import GenerationRequest, ResolvedRequest, parse_size
+from pixart_ui.ui import fragments
 from pixart_ui.ui.offer import Choices, Offer, precision_effect, size_value
 
 Values = Mapping[Component, Any]
 Updates = dict[Component, Any]
+# Parts that say or do something, and hold nothing that is asked for.
+SHOWN_ONLY = ("precision_hint", "random_seed", "style_pictures", "size_hint", "swap", "quality")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Form:
     """The components, by the name of the request's field where there is one.
 
     `drawn_seed` is the random seed that the page itself wrote into the seed field: as long as the field still holds it
-    and it is not kept, the next picture gets a new one.
+    and it is not kept, the next picture gets a new one. `quality` is a way to set steps and scheduler, no value itself.
     """
 
     prompt: gr.Textbox
     style: gr.Radio
+    style_pictures: gr.HTML
     shape: gr.Radio
+    size_hint: gr.HTML
+    swap: gr.Button
+    quality: gr.Radio
     precision: gr.Radio
     precision_hint: gr.HTML
     seed: gr.Textbox
@@ -52,7 +58,11 @@ class Form:
     checkpoint: gr.Dropdown
 
     def inputs(self) -> set[Component]:
-        return {getattr(self, part.name) for part in self._kept_parts()}
+        return set(self.kept_parts().values())
+
+    def kept_parts(self) -> dict[str, Component]:
+        """What can be asked for, by name."""
+        return {part.name: getattr(self, part.name) for part in self._kept_parts()}
 
     def costly_inputs(self) -> set[Component]:
         """What memory and time depend on; what is written does not matter for them."""
@@ -167,127 +177,9 @@ class Form:
         return updates
 
     def _kept_parts(self) -> list[Field[Any]]:
-        return [part for part in fields(self) if part.name not in ("precision_hint", "random_seed")]
+        return [part for part in fields(self) if part.name not in SHOWN_ONLY]
 
 
 def including(choices: Choices, value: str) -> list[tuple[str, str]]:
     """The choices, and the value too where they lack it."""
     return list(choices) if value in (sent for _, sent in choices) else [*choices, (value, value)]
-
-
-def build_form(offer: Offer, checkpoint: gr.Dropdown) -> Form:
-    """Lay the form out where the caller stands."""
-    prompt = gr.Textbox(
-        label=words.PROMPT,
-        placeholder=words.PROMPT_HINT,
-        lines=3,
-        max_lines=8,
-        autofocus=True,
-        elem_id="field-prompt",
-    )
-    style = gr.Radio(list(offer.styles), value="", label=words.STYLE, elem_id="field-style", elem_classes="chips")
-    shape = gr.Radio(
-        list(offer.shapes), value=offer.size, label=words.SHAPE, elem_id="field-shape", elem_classes=["chips", "frames"]
-    )
-    precision = gr.Radio(
-        list(offer.precisions),
-        value=str(Precision.FP16),
-        label=words.PRECISION,
-        elem_id="field-precision",
-        elem_classes=["chips", "costs"],
-    )
-    precision_hint = gr.HTML(
-        fragments.hint(precision_effect(str(Precision.FP16), is_small=offer.is_small)), elem_id="precision-hint"
-    )
-    with gr.Row(elem_id="seed-row"):
-        seed = gr.Textbox(label=words.SEED, placeholder=words.SEED_HINT, max_lines=1, elem_id="field-seed")
-        is_seed_kept = gr.Checkbox(label=words.LOCK_SEED, elem_id="keep-seed", scale=0)
-        random_seed = gr.Button(words.RANDOM_SEED, elem_id="random-seed", size="md", scale=0)
-        num_images = gr.Number(1, label=words.NUM_IMAGES, elem_id="field-num_images", scale=0)
-    drawn_seed = gr.Textbox("", visible="hidden", elem_id="drawn-seed")
-    with gr.Accordion(words.ADVANCED, open=False, elem_id="advanced"):
-        advanced = _build_advanced(offer)
-    return Form(
-        prompt=prompt,
-        style=style,
-        shape=shape,
-        precision=precision,
-        precision_hint=precision_hint,
-        seed=seed,
-        is_seed_kept=is_seed_kept,
-        random_seed=random_seed,
-        drawn_seed=drawn_seed,
-        num_images=num_images,
-        checkpoint=checkpoint,
-        **advanced,
-    )
-
-
-def _build_advanced(offer: Offer) -> dict[str, Any]:
-    return {
-        "negative_prompt": gr.Textbox(
-            label=words.NEGATIVE_PROMPT,
-            placeholder=words.NEGATIVE_PROMPT_HINT,
-            lines=2,
-            elem_id="field-negative_prompt",
-        ),
-        "steps": gr.Slider(
-            1,
-            offer.max_steps,
-            value=offer.steps,
-            step=1,
-            label=words.STEPS,
-            buttons=[],
-            interactive=offer.has_steps,
-            elem_id="field-steps",
-        ),
-        "guidance_scale": gr.Slider(
-            0,
-            12,
-            value=offer.guidance_scale,
-            step=0.1,
-            label=words.GUIDANCE,
-            buttons=[],
-            info=words.GUIDANCE_INFO,
-            interactive=offer.has_guidance,
-            elem_id="field-guidance_scale",
-        ),
-        "scheduler": gr.Dropdown(
-            list(offer.schedulers),
-            value=offer.scheduler,
-            label=words.SCHEDULER,
-            filterable=False,
-            elem_id="field-scheduler",
-        ),
-        "size": gr.Dropdown(
-            list(offer.sizes), value=offer.size, label=words.SIZE, filterable=False, elem_id="field-width"
-        ),
-        "numerics": gr.Radio(
-            [str(Numerics.FAST), str(Numerics.EXACT)],
-            value=str(Numerics.FAST),
-            label=words.NUMERICS,
-            info=words.NUMERICS_INFO,
-            elem_id="field-numerics",
-            elem_classes="chips",
-        ),
-        "compile_blocks": gr.Checkbox(
-            label=words.COMPILE_BLOCKS, info=words.COMPILE_BLOCKS_INFO, elem_id="field-compile_blocks"
-        ),
-        "transformer_precision": gr.Dropdown(
-            list(offer.transformer_precisions),
-            value="",
-            label=words.TRANSFORMER_PRECISION,
-            info=words.TRANSFORMER_PRECISION_INFO,
-            filterable=False,
-            elem_id="field-transformer_precision",
-        ),
-    }
-
-
-def wire_form(form: Form) -> None:
-    """What the form does by itself, in the browser and at once."""
-    same = "(value) => value"
-    browser_only = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    form.shape.input(inputs=form.shape, outputs=form.size, js=same, **browser_only)
-    form.size.input(inputs=form.size, outputs=form.shape, js=same, **browser_only)
-    form.random_seed.click(outputs=[form.seed, form.is_seed_kept], js="() => ['', false]", **browser_only)

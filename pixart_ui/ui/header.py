@@ -6,11 +6,17 @@ import gradio as gr
 
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, words
+from pixart_ui.ui.shortcuts import sheet
+from pixart_ui.ui.words import single as single_words
 
 SKELETON = f'<div data-live="engine"><span class="device" data-is="starting">{words.ENGINE_STARTING}</span></div>'
 SWITCH = (
     f'<button type="button" class="switch" data-act="theme" aria-label="{words.THEME_SWITCH}" '
     f'title="{words.THEME_SWITCH}"><span aria-hidden="true"></span></button>'
+)
+KEYS = (
+    f'<button type="button" class="switch" data-act="keys" aria-label="{single_words.KEYS}" '
+    f'title="{single_words.KEYS}">?</button>'
 )
 
 
@@ -30,7 +36,7 @@ def build_header(services: Services) -> gr.Dropdown:
             min_width=190,
         )
         gr.HTML(SKELETON, elem_id="engine")
-        gr.HTML(SWITCH, elem_id="switch")
+        gr.HTML(SWITCH + KEYS + sheet(), elem_id="switch")
     gr.HTML("", elem_id="paused")
     return checkpoint
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pixart_ui import bins
 from pixart_ui.bins import Size
 from pixart_ui.catalog import Checkpoint
+from pixart_ui.quality import qualities
 from pixart_ui.request import Precision
-from pixart_ui.services import Services
+from pixart_ui.services import Services, presets_dir
 from pixart_ui.ui import words
+from pixart_ui.ui.words import single as single_words
 
 Choices = tuple[tuple[str, str], ...]
 MAX_OFFERED_STEPS = 60
@@ -29,6 +31,7 @@ class Offer:
     shapes: Choices
     sizes: Choices
     schedulers: Choices
+    qualities: Choices
     precisions: Choices
     transformer_precisions: Choices
     size: str
@@ -50,6 +53,7 @@ def offer(services: Services, checkpoint: Checkpoint) -> Offer:
         shapes=shapes(checkpoint),
         sizes=tuple((words.size_label(*size), size_value(size)) for size in bins.sizes(checkpoint.sample_size)),
         schedulers=tuple((str(name), str(name)) for name in checkpoint.schedulers),
+        qualities=quality_choices(checkpoint),
         precisions=precisions(is_small=is_small),
         transformer_precisions=transformer_precisions(is_small=is_small),
         size=size_value(checkpoint.default_size),
@@ -79,6 +83,21 @@ def shapes(checkpoint: Checkpoint) -> Choices:
         size = bins.nearest(Size(1000, round(1000 * ratio)), checkpoint.sample_size)
         found.setdefault(size_value(size), f"{label}\n{words.size_label(*size)}")
     return tuple((label, value) for value, label in found.items())
+
+
+def quality_choices(checkpoint: Checkpoint) -> Choices:
+    """What each sets, visibly; it travels as that: `20 dpm++`."""
+    return tuple(
+        (
+            single_words.QUALITY_CHOICE.format(name=each.name, steps=each.steps, scheduler=each.scheduler),
+            quality_value(each.steps, str(each.scheduler)),
+        )
+        for each in qualities(presets_dir(), checkpoint)
+    )
+
+
+def quality_value(steps: int, scheduler: str) -> str:
+    return f"{steps} {scheduler}"
 
 
 def precisions(*, is_small: bool) -> Choices:

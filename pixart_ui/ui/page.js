@@ -95,6 +95,7 @@
     compare.painted();
     system.painted();
     gallery.painted(shot);
+    single.painted(answer);
     if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
     document.title = answer.title;
     byId("tab-queue-button")?.setAttribute("data-count", answer.num_waiting ? answer.num_waiting.toLocaleString("en") : "");
@@ -146,7 +147,7 @@
     } catch (error) {
       if (turn === state.polls) lost(words.lost);
     }
-    if (turn === state.polls) state.timer = setTimeout(poll, !state.isWhole ? 100 : state.isBusy ? 400 : 900);
+    if (turn === state.polls) state.timer = setTimeout(poll, !state.isWhole ? 100 : state.isBusy ? 400 : 750);
   }
 
   // Tabs: the one that is open stands in the address, so that a reload and a bookmark find it again ---------------
@@ -210,24 +211,21 @@
     const button = event.target.closest?.("[data-act]");
     if (button) acts[button.dataset.act]?.(button.dataset, button);
     else if (event.target.closest?.("#generate")) asked();
+    else if (event.target.closest?.("#enqueue")) mark("sent", true);
     else if (event.target.closest?.("#tabs > .tab-wrapper")) setTimeout(turned);
   });
 
+  // What was pressed says so at once; the picture comes first on a phone.
   function asked() {
     mark("asked", true);
+    mark("sent", true);
     if (matchMedia("(max-width: 900px)").matches) window.scrollTo({ top: 0 });
   }
 
-  // Messages stand under the form and mark the field that they are about -----------------------------------------
+  // A message stands beside the field that it is about, else under the form -----------------------------------------
   function told() {
-    for (const input of document.querySelectorAll("[aria-invalid=true]")) input.removeAttribute("aria-invalid");
-    const message = document.querySelector("#message [data-field]");
-    const block = message?.dataset.field && byId("field-" + message.dataset.field);
-    if (!block) return Boolean(message);
-    if (block.offsetParent === null) byId("advanced")?.querySelector("button.label-wrap")?.click();
-    for (const input of block.querySelectorAll("input, textarea")) input.setAttribute("aria-invalid", "true");
-    block.querySelector("textarea, input")?.focus();
-    return true;
+    mark("sent", false);
+    return single.told();
   }
 
   // While a job of the queue is changed its settings stand in the form, and other buttons below it.
@@ -278,14 +276,16 @@
     state.isRestored = true;
     if (!prompt.value && kept(sessionStorage, "prompt")) write("field-prompt", kept(sessionStorage, "prompt"));
     if (["#queue", "#compare", "#gallery", "#system"].includes(location.hash)) go(location.hash.slice(1));
+    single.restored();
   }
 
   const list = start.queue({ words, byId, kept, show, press, poll, acts, go });
   const compare = start.compare({ words, byId, kept, show, press, poll, acts, go, ask: list.ask, answered: list.answered });
   const gallery = start.gallery({ words, byId, kept, show, press, poll, acts, go, tab, ask: list.ask, answered: list.answered });
+  const single = start.single({ words, byId, kept, press, acts, write, go, tab });
   const system = start.system({ words, byId, press, acts, ask: list.ask, answered: list.answered });
   const presets = start.presets({ words, byId, press, acts, ask: list.ask, answered: list.answered });
-  window.pixart = { target: "", follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started, took: gallery.took, preset: presets };
+  window.pixart = { target: "", readPrompt: single.readPrompt, remember: single.remember, remembered: single.remembered, follow, told, look, predict, draft, editing, show, answered: list.answered, compareDraft: drafted, compared: compare.started, took: gallery.took, preset: presets };
   if (!new URLSearchParams(location.search).has("__theme")) paintScheme(kept(localStorage, "scheme"));
   document.addEventListener("visibilitychange", poll);
   poll();

@@ -6,6 +6,7 @@ values by component and run unqueued, so that closing or reloading a page loses 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import gradio as gr
@@ -14,7 +15,8 @@ from pixart_ui.services import Services
 from pixart_ui.ui import fragments, header, result, words
 from pixart_ui.ui.edge import LAST, QUIET
 from pixart_ui.ui.editing import Editor, build_edit, wire_edit
-from pixart_ui.ui.form import Form, build_form, wire_form
+from pixart_ui.ui.form import Form
+from pixart_ui.ui.form_layout import build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.offer import offer
 from pixart_ui.ui.presets_panel import build_presets
@@ -22,9 +24,11 @@ from pixart_ui.ui.presets_panel import build_presets
 
 @dataclass(frozen=True)
 class Controls:
-    """What stands around the form. `ticket` carries the batch that was just submitted to the page's script.
+    """What stands around the form. `ticket` carries the batch that was just submitted to the page's script, `estimate`
+    and `reading` what is said of the form.
 
-    The hidden buttons are pressed by the script for the buttons inside the live regions; `target` is what they are for.
+    The hidden buttons are pressed by the script, for the buttons inside the live regions among others; `target` is what
+    they are for, or what the browser remembers.
     """
 
     generate: gr.Button
@@ -33,7 +37,10 @@ class Controls:
     ticket: gr.Textbox
     target: gr.Textbox
     estimate: gr.Textbox
+    reading: gr.Textbox
     predict: gr.Button
+    read_prompt: gr.Button
+    recall: gr.Button
     cancel: gr.Button
     reuse: gr.Button
     reuse_seed: gr.Button
@@ -58,11 +65,14 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown, a
         with gr.Column(elem_id="right", min_width=280):
             gr.HTML(result.nothing_yet(), elem_id="stage")
             gr.HTML(f"<h2>{words.RECENT}</h2>", elem_id="strip")
-    controls = Controls(generate, enqueue, message, *_hidden())
+    controls = Controls(generate=generate, enqueue=enqueue, message=message, **_hidden())
     wire_form(form)
-    _wire(services, form, controls)
+    handlers = _wire(services, form, controls)
+    _wire_memory(form, controls, handlers)
     wire_edit(Editor(services, form, edit, controls.target, message, answer), controls.target)
     # A checkpoint may have been fetched since the page was put together.
+    dressed = [form.quality, form.style_pictures, message]
+    page.load(handlers.dress, {form.checkpoint}, dressed, preprocess=False, **QUIET)
     page.load(
         lambda: (gr.update(choices=header.usable_checkpoints(services)), header.larger_checkpoints(services)),
         outputs=[checkpoint, larger],
@@ -71,21 +81,32 @@ def build_single(services: Services, page: gr.Blocks, checkpoint: gr.Dropdown, a
     return form
 
 
-def _hidden() -> tuple[gr.Textbox, gr.Textbox, gr.Textbox, gr.Button, gr.Button, gr.Button, gr.Button]:
-    return (
-        gr.Textbox(visible="hidden", elem_id="ticket"),
-        gr.Textbox(visible="hidden", elem_id="target"),
-        gr.Textbox(visible="hidden", elem_id="estimate-html"),
-        gr.Button(visible="hidden", elem_id="do-predict"),
-        gr.Button(visible="hidden", elem_id="do-cancel"),
-        gr.Button(visible="hidden", elem_id="do-reuse"),
-        gr.Button(visible="hidden", elem_id="do-seed"),
-    )
+def _hidden() -> dict[str, gr.Textbox | gr.Button]:
+    texts = {"ticket": "ticket", "target": "target", "estimate": "estimate-html", "reading": "reading-html"}
+    buttons = {
+        "predict": "do-predict",
+        "read_prompt": "do-read",
+        "recall": "do-recall",
+        "cancel": "do-cancel",
+        "reuse": "do-reuse",
+        "reuse_seed": "do-seed",
+    }
+    return {
+        **{name: gr.Textbox(visible="hidden", elem_id=elem_id) for name, elem_id in texts.items()},
+        **{name: gr.Button(visible="hidden", elem_id=elem_id) for name, elem_id in buttons.items()},
+    }
 
 
-def _wire(services: Services, form: Form, controls: Controls) -> None:
+def _wire(services: Services, form: Form, controls: Controls) -> Handlers:
     inputs = form.inputs()
-    handlers = Handlers(services, form, controls.message, controls.ticket, controls.estimate)
+    handlers = Handlers(
+        services,
+        form,
+        message=controls.message,
+        ticket=controls.ticket,
+        estimate=controls.estimate,
+        reading=controls.reading,
+    )
     everything = [*inputs, form.precision_hint, controls.message]
     seed = [form.seed, form.drawn_seed, form.is_seed_kept]
     for_target = {"inputs": controls.target, "js": "() => window.pixart.target", **QUIET}
@@ -102,12 +123,16 @@ def _wire(services: Services, form: Form, controls: Controls) -> None:
     form.precision.change(handlers.precision_hint, inputs, form.precision_hint, preprocess=False, **QUIET)
     for event in (
         form.checkpoint.input(handlers.adapt, inputs, everything, preprocess=False, **QUIET),
+        form.swap.click(handlers.swap, {form.size, form.checkpoint}, form.size, preprocess=False, **QUIET),
         controls.enqueue.click(handlers.enqueue, inputs, controls.message, preprocess=False, **QUIET),
         controls.cancel.click(handlers.cancel, outputs=controls.message, **for_target),
         controls.reuse.click(handlers.reuse, outputs=everything, **for_target),
         controls.reuse_seed.click(handlers.reuse_seed, outputs=[controls.message, *seed], **for_target),
     ):
         event.then(None, js="() => window.pixart.told()", **QUIET)
+    dressed = [form.quality, form.style_pictures, controls.message]
+    form.checkpoint.change(handlers.dress, {form.checkpoint}, dressed, preprocess=False, **QUIET)
+    return handlers
 
 
 def _wire_estimate(form: Form, controls: Controls, handlers: Handlers) -> None:
@@ -116,6 +141,29 @@ def _wire_estimate(form: Form, controls: Controls, handlers: Handlers) -> None:
     for part in costly:
         part.change(None, js="() => window.pixart.predict()", **QUIET)
     predicted = controls.predict.click(
-        handlers.predict, costly, [controls.estimate, controls.message], preprocess=False, **LAST
+        handlers.predict, costly, [controls.estimate, form.size_hint, controls.message], preprocess=False, **LAST
     )
     predicted.then(None, controls.estimate, js="(html) => window.pixart.show('estimate', html)", **QUIET)
+    read = {form.prompt, form.style, form.checkpoint}
+    for part in read:
+        part.change(None, js="() => window.pixart.readPrompt()", **QUIET)
+    told = controls.read_prompt.click(
+        handlers.read_prompt, read, [controls.reading, controls.message], preprocess=False, **LAST
+    )
+    told.then(None, controls.reading, js="(html) => window.pixart.show('prompt-hint', html)", **QUIET)
+
+
+def _wire_memory(form: Form, controls: Controls, handlers: Handlers) -> None:
+    """Each change is written into the browser's storage; when the page opens, the script brings it back."""
+    parts = form.kept_parts()
+    remember = f"(...values) => window.pixart.remember({json.dumps(list(parts))}, values)"
+    for part in parts.values():
+        part.change(None, list(parts.values()), js=remember, **QUIET)
+    brought = controls.recall.click(None, None, controls.target, js="() => window.pixart.remembered()", **QUIET)
+    brought.then(
+        handlers.recall,
+        controls.target,
+        [*form.inputs(), form.precision_hint, controls.message],
+        preprocess=False,
+        **QUIET,
+    )

@@ -13,23 +13,30 @@ from gradio.themes.utils import colors, fonts, sizes
 from pixart_ui.ui import words
 from pixart_ui.ui.words import gallery as gallery_words
 from pixart_ui.ui.words import presets as preset_words
+from pixart_ui.ui.words import single as single_words
 from pixart_ui.ui.words import system as system_words
 
 HERE = Path(__file__).resolve().parent
 ASSETS = HERE.parent / "assets"
 # Each part of the page has a style sheet and a script of that name; `page.js` starts them in this order.
-PARTS = ("queue", "compare", "gallery", "system", "presets")
+PARTS = ("single", "queue", "compare", "gallery", "system", "presets")
 # What the scripts say.
-SCRIPT_WORDS = (words.SCRIPT_WORDS, gallery_words.SCRIPT_WORDS, system_words.SCRIPT_WORDS, preset_words.SCRIPT_WORDS)
+SCRIPT_WORDS = (
+    words.SCRIPT_WORDS,
+    single_words.SCRIPT_WORDS,
+    gallery_words.SCRIPT_WORDS,
+    system_words.SCRIPT_WORDS,
+    preset_words.SCRIPT_WORDS,
+)
 
 
 def css() -> str:
-    sheets = (HERE / f"{name}.css" for name in ("page", *PARTS))
-    return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets).replace("KEYS", words.GENERATE_KEYS)
+    sheets = ((HERE / f"{name}.css").read_text(encoding="utf-8") for name in ("page", *PARTS))
+    return "".join(sheets).replace("KEYS", words.GENERATE_KEYS).replace("SENDING", single_words.SENDING)
 
 
 def script() -> str:
-    """The page's script: one function that Gradio calls once the page stands. It gets the words, and a start by part."""
+    """The page's script: one function that Gradio calls once the page stands, with the words and each part's start."""
     said = {key: text for each in SCRIPT_WORDS for key, text in each.items()}
     page, *scripts = ((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("page", *PARTS))
     starts = ",\n".join(f"{name}: {code}" for name, code in zip(PARTS, scripts, strict=True))

@@ -17,7 +17,8 @@ from pixart_ui.jobs.job import Job
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
-from pixart_ui.ui.form import Form, build_form
+from pixart_ui.ui.form import Form
+from pixart_ui.ui.form_layout import build_form
 from pixart_ui.ui.offer import offer
 from tests.hub.parts import write_folder
 

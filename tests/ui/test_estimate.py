@@ -53,7 +53,7 @@ def report(services: Services) -> Report:
 @pytest.fixture
 def handlers(services: Services, form: Form) -> Handlers:
     with gr.Blocks(analytics_enabled=False):
-        return Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox())
+        return Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox(), gr.Textbox())
 
 
 def predict(services: Services, **settings: Any) -> Prediction:
@@ -167,7 +167,7 @@ def test_the_form_asks_without_its_words(
 
 def test_a_wrong_value_is_said_quietly(form: Form, handlers: Handlers, values: Values) -> None:
     updates = handlers.predict(values | {form.num_images: 0})
-    assert list(updates) == [handlers.estimate]
+    assert list(updates) == [handlers.estimate, form.size_hint]
     assert "Number of images 0" in updates[handlers.estimate]
     assert "problem" not in updates[handlers.estimate]
     hostile = handlers.predict(values | {form.precision: "<img src=x>"})[handlers.estimate]

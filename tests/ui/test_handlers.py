@@ -17,7 +17,7 @@ Values = dict[Any, Any]
 @pytest.fixture
 def handlers(services: Services, form: Form) -> Handlers:
     with gr.Blocks(analytics_enabled=False):
-        return Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox())
+        return Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox(), gr.Textbox())
 
 
 def test_generate_only_enqueues(services: Services, form: Form, handlers: Handlers, values: Values) -> None:

@@ -278,7 +278,7 @@ def test_hostile_text_stays_text(services: Services, handlers: WayHandlers, ways
 
 def test_the_form_on_single_adds_to_the_end_and_stays_as_it_is(services: Services, form: Form, values: Values) -> None:
     with gr.Blocks(analytics_enabled=False):
-        single = Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox())
+        single = Handlers(services, form, gr.HTML(), gr.Textbox(), gr.Textbox(), gr.Textbox())
     first = single.enqueue(values | {form.prompt: "first"})
     second = single.enqueue(values | {form.prompt: "second", form.num_images: 2})
     assert list(second) == [single.message]
