@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pixart_ui import __version__
-from pixart_ui.commands import compare, doctor, generate, models, plan, queue, users, worker, workers
+from pixart_ui.commands import compare, doctor, driver, generate, models, plan, queue, users, worker, workers
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.settings import Settings
 
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m pixart_ui", description="PixArt pictures from the command line.", parents=parents)
     parser.add_argument("--version", action="version", version=f"PixArt UI {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (generate, queue, compare, models, plan, users, worker, workers, doctor):
+    for command in (generate, queue, compare, models, plan, users, worker, workers, doctor, driver):
         command.add_parser(subparsers, parents)
     return parser
 

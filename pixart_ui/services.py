@@ -123,6 +123,15 @@ class Services:
             raise errors[0]
         return min(found, key=lambda prediction: prediction.plan.predicted_seconds, default=None)
 
+    def _require_measuring(self) -> None:
+        """Raises InputError where all workers are on machines of a cluster."""
+        infos = self._infos()
+        if infos and not any(info.get("measures", True) for info in infos):
+            raise InputError(
+                "Comparisons are measured inside a worker of this machine, and all workers here are a cluster's: start "
+                "the app without --cluster for them."
+            )
+
     def _predict_on(self, info: Mapping[str, Any], requests: Sequence[ResolvedRequest], table: Table) -> Prediction:
         checkpoint = self.catalog.get(requests[0].checkpoint)
         demand = prediction.demand_of(requests, checkpoint, is_cpu=prediction.is_cpu(info))
@@ -225,11 +234,13 @@ class Services:
 
         Raises InputError, or CheckpointError where the reference cannot be drawn.
         """
+        self._require_measuring()
         return self.kept_comparisons.start(sweep, self._resolver().resolve, _owner(owner), name)
 
     def resume_comparison(self, comparison_id: str, *, owner: str | None = None) -> int:
         """Queue the runs that have neither a result nor an open job; returns how many. Raises InputError."""
         self._own_comparison(comparison_id)
+        self._require_measuring()
         return self.kept_comparisons.resume(comparison_id, self._resolver().resolve, _owner(owner))
 
     def comparison(self, comparison_id: str) -> Comparison:

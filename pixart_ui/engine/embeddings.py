@@ -9,7 +9,9 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ DEFAULT_BYTES = 64 * 1024**2
 DEFAULT_DISK_BYTES = 1024**3
 # How long to wait for another process that writes; after that the embedding is not kept.
 LOCK_SECONDS = 5.0
+_NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
 log = logging.getLogger(__name__)
 
 
@@ -83,6 +86,16 @@ class EmbeddingCache:
         if self._disk is not None:
             self._disk.put(key, embedding)
 
+    def path(self, key: EmbeddingKey) -> Path | None:
+        """Where it is kept on disk, or would be."""
+        return self._disk.path(key) if self._disk is not None else None
+
+    def adopt(self, files: Mapping[str, bytes]) -> None:
+        """Keep files that another cache of the same kind wrote, by their names."""
+        for name, content in files.items():
+            if self._disk is not None and _NAME.fullmatch(name):
+                self._disk.write(name, content)
+
     def _remember(self, key: EmbeddingKey, embedding: Embedding) -> None:
         previous = self._entries.pop(key, None)
         self._bytes += embedding.nbytes - (previous.nbytes if previous is not None else 0)
@@ -110,7 +123,7 @@ class EmbeddingFiles:
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
         """None where it is absent. A file that is not as it was written is removed."""
-        path = self._path(key)
+        path = self.path(key)
         try:
             content = path.read_bytes()  # no map: a file that is cut short under one would end the process
             os.utime(path)
@@ -127,9 +140,13 @@ class EmbeddingFiles:
         return found
 
     def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        path = self._path(key)
         tensors = {"states": embedding.states.contiguous(), "mask": embedding.mask.contiguous()}
         content = save(tensors, metadata={"key": key.as_json(), "sha256": _sha256(embedding)})
+        self.write(self.path(key).name, content)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file there, whole or not at all."""
+        path = self._folder / name
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / "lock", timeout=LOCK_SECONDS):
@@ -184,7 +201,7 @@ class EmbeddingFiles:
     def _total_path(self) -> Path:
         return self._folder / "total"
 
-    def _path(self, key: EmbeddingKey) -> Path:
+    def path(self, key: EmbeddingKey) -> Path:
         return self._folder / f"{hashlib.sha256(key.as_json().encode()).hexdigest()}.safetensors"
 
 

@@ -248,6 +248,14 @@ class Engine:
         """The embedding of a request's prompt and the words of its tokens, once `run` has encoded it."""
         return self._opening.known_text(request)
 
+    def embedding_paths(self, requests: Sequence[ResolvedRequest]) -> list[Path]:
+        """Where the embeddings of their texts are kept on disk, or would be. Raises CheckpointError."""
+        return self._opening.embedding_paths(requests)
+
+    def adopt_embeddings(self, files: Mapping[str, bytes]) -> None:
+        """Keep embeddings that the same engine computed elsewhere; one that is not as it was written is left aside."""
+        self._embeddings.adopt(files)
+
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
         group = self._opening.open(requests)

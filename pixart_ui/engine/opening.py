@@ -108,31 +108,34 @@ class Opening:
         return group
 
     def embedding_key(self, group: Group, text: str) -> EmbeddingKey:
-        return embedding_key(
-            group.requests[0],
-            text,
-            group.hashes,
-            dtype=str(self.device.compute_dtype(group.precision)),
-            device=self.device.torch_device.type,
-            versions=self.versions,
-        )
+        return self._key(group.requests[0], text, group.hashes)
 
     def known_text(self, request: ResolvedRequest) -> KnownText | None:
         """The embedding of its prompt that is kept, with the words of its tokens; None where none is."""
         located = self.locate(request.checkpoint)
-        key = embedding_key(
-            request,
-            self._texts(request).prompt,
-            self.hashes(located),
-            dtype=str(self.device.compute_dtype(request.precision)),
-            device=self.device.torch_device.type,
-            versions=self.versions,
-        )
+        key = self._key(request, self._texts(request).prompt, self.hashes(located))
         embedding = self.embeddings.get(key)
         if embedding is None:
             return None
         tokenizer = self._tokenizer(located.folders["tokenizer"])
         return KnownText.of(embedding, tokenize(key.text, tokenizer, request.max_tokens, request.numerics), tokenizer)
+
+    def embedding_paths(self, requests: Sequence[ResolvedRequest]) -> list[Path]:
+        """Where the embeddings of their texts are kept on disk, or would be. Raises CheckpointError."""
+        hashes = self.hashes(self.locate(requests[0].checkpoint))
+        texts = dict.fromkeys(text for request in requests for text in self._texts(request))
+        keys = [self._key(requests[0], text, hashes) for text in texts]
+        return [path for key in keys if (path := self.embeddings.path(key)) is not None]
+
+    def _key(self, request: ResolvedRequest, text: str, hashes: Mapping[str, str]) -> EmbeddingKey:
+        return embedding_key(
+            request,
+            text,
+            hashes,
+            dtype=str(self.device.compute_dtype(request.precision)),
+            device=self.device.torch_device.type,
+            versions=self.versions,
+        )
 
     def _see_texts(self, group: Group) -> None:
         """Which texts the cache holds, and the tokens of the others; a picture that has its latents needs none."""

@@ -6,18 +6,16 @@ restarts and back-off; they share the journal and nothing else.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 
 from pixart_ui.cluster.environment import ray_environment
 from pixart_ui.devices import found_devices, is_processor
+from pixart_ui.gpus import num_gpus
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.supervisor import Supervisor, Task, budget_argument, queue_arguments
 from pixart_ui.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 class Fleet:
@@ -66,23 +64,3 @@ def _threads(names: tuple[str, ...], environ: Mapping[str, str]) -> Mapping[str,
     if num_slots < 2 or "OMP_NUM_THREADS" in environ:
         return {}
     return {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // num_slots))}
-
-
-def num_gpus(environ: Mapping[str, str]) -> int:
-    """How many NVIDIA GPUs a worker would see, counted by the driver's library: the page has no torch."""
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        # CUDA takes the names up to the first that is none.
-        names = [name.strip() for name in visible.split(",")]
-        shown = next((place for place, name in enumerate(names) if name in ("", "-1")), len(names))
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        found = int(pynvml.nvmlDeviceGetCount())
-    except ImportError:
-        log.warning("the package nvidia-ml-py is not installed: GPUs are not counted")
-        return 0
-    except pynvml.NVMLError:
-        return 0
-    return found if visible is None else min(found, shown)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pixart_ui.jobs.open_work import COST_KEY
 from pixart_ui.jobs.turns import Among
@@ -23,12 +24,14 @@ _NOT_ANOTHERS = """(comparison IS NULL OR NOT EXISTS (
 class Route:
     """`refused` are the cost keys of what the worker cannot make and another can.
 
-    `warm` is the group key of the weights that it has, `elsewhere` are those that other workers have.
+    `warm` is the group key of the weights that it has, `elsewhere` are those that other workers have. Runs of
+    comparisons are for those alone that are `is_measuring`.
     """
 
     refused: frozenset[str] = frozenset()
     warm: str | None = None
     elsewhere: frozenset[str] = frozenset()
+    is_measuring: bool = True
 
 
 EVERYTHING = Route()
@@ -36,7 +39,10 @@ EVERYTHING = Route()
 
 def among(route: Route, only: Sequence[int] | None, worker: str, alive_since: float) -> Among:
     """The condition on rows of `jobs` that this worker's claim is narrowed by."""
-    conditions, values = [_NOT_ANOTHERS], {"worker": worker, "alive_since": alive_since}
+    values: dict[str, Any] = {}
+    conditions = [_NOT_ANOTHERS if route.is_measuring else "comparison IS NULL"]
+    if route.is_measuring:
+        values |= {"worker": worker, "alive_since": alive_since}
     if only is not None:
         conditions.append("id IN (SELECT value FROM json_each(:only))")
         values["only"] = json.dumps([*only])

@@ -51,6 +51,9 @@ class Router:
         return not self._can(cost, mine) and any(self._can(cost, info) for info in others)
 
     def _can(self, cost: Cost, info: Mapping[str, Any]) -> bool:
+        there = info.get("checkpoints")
+        if there is not None and cost.checkpoint not in there and not Path(cost.checkpoint).is_absolute():
+            return False  # a folder is where the node has it, or not: its worker says so
         is_cpu = prediction.is_cpu(info)
         key = cost._replace(steps=1), is_cpu, prediction.usable_bytes(info) // GRAIN_BYTES
         if key not in self._answers:

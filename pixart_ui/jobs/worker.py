@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pixart_ui.devices import is_processor
@@ -37,7 +38,7 @@ from pixart_ui.jobs.room import room_for
 from pixart_ui.jobs.route import EVERYTHING, Route
 from pixart_ui.jobs.routing import Router
 from pixart_ui.jobs.rows import group_key
-from pixart_ui.jobs.trial_run import TrialRun
+from pixart_ui.jobs.trial_run import MeasuredEngine, TrialRun
 from pixart_ui.jobs.watch import Watch, Weigh
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
@@ -153,9 +154,10 @@ class Worker:
 
     def _route(self) -> Route:
         """Which of the waiting jobs are for this worker."""
-        if self._router is None or len(workers := self._journal.workers()) < 2:
-            return EVERYTHING
-        return self._router.route(self.name, workers, self._journal.open_work().waiting.cost_keys)
+        route = EVERYTHING
+        if self._router is not None and len(workers := self._journal.workers()) > 1:
+            route = self._router.route(self.name, workers, self._journal.open_work().waiting.cost_keys)
+        return replace(route, is_measuring=isinstance(self._engine, MeasuredEngine))
 
     def _limit(self, only: Sequence[int] | None, route: Route) -> int:
         """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""

@@ -94,7 +94,7 @@ def test_a_file_under_the_name_of_another_text_is_a_miss(tmp_path: Path) -> None
     files = EmbeddingFiles(tmp_path)
     files.put(key("a"), ONE)
     files.put(key("b"), ONE)
-    files._path(key("a")).replace(files._path(key("b")))
+    files.path(key("a")).replace(files.path(key("b")))
     assert files.get(key("b")) is None
 
 
