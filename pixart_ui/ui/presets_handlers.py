@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 from gradio.components import Component
@@ -31,6 +33,7 @@ class PresetParts:
     """`verb` says what the hidden button `press` was pressed for."""
 
     preset: gr.Dropdown
+    actions: gr.HTML
     name: gr.Textbox
     file: gr.File
     style: gr.Dropdown
@@ -49,7 +52,7 @@ class PresetParts:
 
     def shown(self) -> list[Component]:
         """What a verb may change here."""
-        return [self.preset, self.name, self.file, self.style, *self.style_texts(), self.message]
+        return [self.preset, self.actions, self.name, self.file, self.style, *self.style_texts(), self.message]
 
 
 class PresetHandlers:
@@ -198,10 +201,10 @@ class PresetHandlers:
     def _choices(self, preset: object, style: object) -> Updates:
         shelf = self._shelf()
         presets, styles = [entry.name for entry in shelf.presets], [entry.name for entry in shelf.styles]
+        chosen = preset if preset in presets else None
         return {
-            self.parts.preset: gr.update(
-                choices=presets, value=preset if preset in presets else None, info="" if presets else words.NONE_YET
-            ),
+            self.parts.preset: gr.update(choices=presets, value=chosen, info="" if presets else words.NONE_YET),
+            self.parts.actions: preset_actions(chosen, has_any=bool(presets or styles)),
             self.parts.style: gr.update(
                 choices=styles,
                 value=style if style in styles else None,
@@ -226,3 +229,14 @@ class PresetHandlers:
 
     def _told(self, error: PixArtError) -> Updates:
         return {self.parts.message: fragments.problem(error)}
+
+
+def preset_actions(chosen: object, *, has_any: bool) -> str:
+    """What can be done with the chosen preset; the script keeps the link to it."""
+    delete = fragments.button(words.DELETE, "preset", verb="delete", of="preset", ask=words.DELETE_ASK)
+    query = f"?{urlencode({'name': str(chosen)})}" if chosen else ""
+    share = (
+        f'<a class="quiet" data-share href="/presets.json{escape(query)}" download title="{words.SHARE_HINT}"'
+        f"{'' if has_any else ' hidden'}>{words.SHARE if chosen else words.SHARE_ALL}</a>"
+    )
+    return f'<div class="actions">{fragments.button(words.USE, "preset", verb="use")}{delete}{share}</div>'

@@ -11,7 +11,7 @@ from pixart_ui.services import Services
 from pixart_ui.ui import fragments
 from pixart_ui.ui.edge import QUIET
 from pixart_ui.ui.form import Form
-from pixart_ui.ui.presets_handlers import PresetHandlers, PresetParts
+from pixart_ui.ui.presets_handlers import PresetHandlers, PresetParts, preset_actions
 from pixart_ui.ui.words import presets as words
 
 
@@ -20,25 +20,29 @@ def build_presets(services: Services, page: gr.Blocks, form: Form) -> None:
     with gr.Accordion(words.PRESETS, open=False, elem_id="presets"):
         message = gr.HTML(fragments.no_message(), elem_id="presets-message")
         preset = _dropdown(words.PRESET, words.NONE_YET, "field-preset")
-        gr.HTML(_preset_actions(), elem_id="preset-actions")
+        actions = gr.HTML(preset_actions(None, has_any=False), elem_id="preset-actions")
         name = gr.Textbox(label=words.NAME, placeholder=words.NAME_HINT, max_lines=1, elem_id="field-preset_name")
         gr.HTML(_save_actions(), elem_id="preset-save")
+        gr.HTML(f'<p class="hint">{words.IMPORT}</p>', elem_id="preset-import")
         file = gr.File(
-            label=words.IMPORT, file_types=[".json"], type="filepath", height=76, elem_id="field-preset_file"
+            label=words.IMPORT, show_label=False, file_types=[".json"], height=76, elem_id="field-preset_file"
         )
         with gr.Accordion(words.OWN_STYLES, open=False, elem_id="own-styles"):
             style, style_name, style_prompt, style_negative = _build_styles()
     parts = PresetParts(
-        preset, name, file, style, style_name, style_prompt, style_negative, message, _hidden(), gr.Button(**_PRESS)
+        preset=preset,
+        actions=actions,
+        name=name,
+        file=file,
+        style=style,
+        style_name=style_name,
+        style_prompt=style_prompt,
+        style_negative=style_negative,
+        message=message,
+        verb=gr.Textbox(visible="hidden", elem_id="preset-verb"),
+        press=gr.Button(visible="hidden", elem_id="do-preset"),
     )
     _wire(PresetHandlers(services, form, parts), page)
-
-
-_PRESS = {"visible": "hidden", "elem_id": "do-preset"}
-
-
-def _hidden() -> gr.Textbox:
-    return gr.Textbox(visible="hidden", elem_id="preset-verb")
 
 
 def _dropdown(label: str, info: str, elem_id: str) -> gr.Dropdown:
@@ -62,14 +66,6 @@ def _build_styles() -> tuple[gr.Dropdown, gr.Textbox, gr.Textbox, gr.Textbox]:
     )
     gr.HTML(_style_actions(), elem_id="style-actions")
     return style, name, prompt, negative
-
-
-def _preset_actions() -> str:
-    share = (
-        f'<a class="quiet" data-share href="/presets.json" download title="{words.SHARE_HINT}">{words.SHARE_ALL}</a>'
-    )
-    delete = fragments.button(words.DELETE, "preset", verb="delete", of="preset", ask=words.DELETE_ASK)
-    return f'<div class="actions">{fragments.button(words.USE, "preset", verb="use")}{delete}{share}</div>'
 
 
 def _save_actions() -> str:
@@ -98,4 +94,10 @@ def _wire(handlers: PresetHandlers, page: gr.Blocks) -> None:
     parts.style.input(
         handlers.show_style, {parts.style}, [*parts.style_texts(), parts.message], preprocess=False, **QUIET
     )
-    page.load(handlers.refresh, {form.checkpoint}, [parts.preset, parts.style, form.style], preprocess=False, **QUIET)
+    page.load(
+        handlers.refresh,
+        {form.checkpoint},
+        [parts.preset, parts.actions, parts.style, form.style],
+        preprocess=False,
+        **QUIET,
+    )

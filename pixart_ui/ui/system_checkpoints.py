@@ -26,7 +26,7 @@ def checkpoints(services: Services, chores: Sequence[Chore], *, may_change: bool
         for entry in services.catalog
     )
     return section(
-        words.CHECKPOINTS, f'<ul class="entries">{rows}</ul>', intro=words.CHECKPOINTS_INTRO, css="checkpoints"
+        words.CHECKPOINTS, f'<ul class="entries">{rows}</ul>', intro=words.CHECKPOINTS_INTRO, css="models"
     )
 
 

@@ -17,7 +17,7 @@ NAME = "Name"
 NAME_HINT = "For example Posters"
 SAVE = "Save the form"
 RENAME = "Rename"
-IMPORT = "Import: drop a file of presets here"
+IMPORT = "Import a file of presets that somebody shared:"
 DELETE_ASK = "Delete the preset “{name}”?"
 DELETE_STYLE_ASK = "Delete the style “{name}”? Pictures that were made with it stay."
 
