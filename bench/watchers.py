@@ -20,8 +20,8 @@ from bench.standin import OWNER, resolved
 from pixart_ui.services import Services
 
 # As `page.js` asks: so long after each answer, while work goes on and while none does.
-BUSY_SECONDS, QUIET_SECONDS = 0.4, 0.9
-IN_TIME_SECONDS = 1.5
+BUSY_SECONDS, QUIET_SECONDS = 0.4, 0.75
+IN_TIME_SECONDS = 1.0
 VIEWS = ({"tab": "single"}, {"tab": "queue", "state": "open", "page": "1"})
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 

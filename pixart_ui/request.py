@@ -17,7 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from pixart_ui import bins
 from pixart_ui.bins import Size
@@ -110,10 +111,18 @@ _SIZE = re.compile(r"(\d{1,6})\s*[x×*]\s*(\d{1,6})", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
-Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
-GuidanceScale = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+def _no_truth(value: object) -> object:
+    """`true` is a number to Python and not to people."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("truth_for_number", "true or false is not a number")
+    return value
+
+
+_Number = BeforeValidator(_no_truth)
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE), _Number]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _Number]
+GuidanceScale = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False), _Number]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _Number]
 
 
 def _checked_text(text: str, label: str, max_chars: int = MAX_PROMPT_CHARS) -> str:
@@ -150,7 +159,7 @@ class GenerationRequest(BaseModel):
     guidance_scale: GuidanceScale | None = None
     scheduler: Scheduler | None = None
     seed: Seed | None = None
-    num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
+    num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES), _Number] = 1
 
     @field_validator("prompt")
     @classmethod

@@ -211,15 +211,18 @@ class Services:
         num_pictures = sum(request.num_images for request in draft.requests)
         return seconds / max(1, min(len(infos), num_pictures))
 
-    def edit(self, job_id: int, request: GenerationRequest) -> Job:
-        """Give a job that waits another request, for one picture. Raises InputError, also once the job runs."""
+    def edit(self, job_id: int, request: GenerationRequest, *, seen: ResolvedRequest | None = None) -> Job:
+        """Give a job that waits another request, for one picture.
+
+        Raises InputError, also once the job runs, or where its request is no longer the one that was `seen`.
+        """
         if request.num_images != 1:
             raise InputError(
                 f"{request.num_images} images were asked for, but a job is one: set 1, or add the others as new jobs.",
                 "num_images",
             )
         (resolved,) = self.resolve(request)
-        return self.journal.edit(self.job(job_id).id, resolved)
+        return self.journal.edit(self.job(job_id).id, resolved, seen=seen)
 
     def job(self, job_id: int) -> Job:
         """A job that whoever asks may see. Raises InputError."""
@@ -310,14 +313,16 @@ class Services:
 
     def image_path(self, job: Job) -> Path | None:
         """The picture of a finished job, where it still is on disk."""
+        place = self.image_place(job)
+        return place if place is not None and place.is_file() else None
+
+    def image_place(self, job: Job) -> Path | None:
+        """Where the picture of a finished job is, or was."""
         if job.image is None:
             return None
-        trial = job.trial
-        folder = (
-            self.settings.images_dir if trial is None else self.settings.comparisons_dir / trial.comparison / IMAGES
-        )
-        path = folder / job.image
-        return path if path.is_file() else None
+        if job.trial is None:
+            return self.settings.images_dir / job.image
+        return self.settings.comparisons_dir / job.trial.comparison / IMAGES / job.image
 
 
 def _require_owner() -> None:

@@ -17,7 +17,16 @@ from contextlib import contextmanager
 from pixart_ui.commands.flags import add_device_flags, add_worker_flags
 from pixart_ui.commands.queue_add import add_adding_flags, run_add
 from pixart_ui.commands.queue_export import add_export_flags, run_export
-from pixart_ui.commands.queue_output import as_json, jobs_in_words, line_of, print_jobs, print_json, say, states_named
+from pixart_ui.commands.queue_output import (
+    as_json,
+    jobs_in_words,
+    line_of,
+    names_of_workers,
+    print_jobs,
+    print_json,
+    say,
+    states_named,
+)
 from pixart_ui.errors import InputError, PixArtError, unknown_name
 from pixart_ui.jobs.job import Job, JobState, Move, QueuePage
 from pixart_ui.jobs.queue_edits import PAUSED_BY_HAND
@@ -110,8 +119,9 @@ def run_list(services: Services, args: argparse.Namespace) -> int:
     if args.json:
         print_json(as_json(services, page))
         return 0
+    alive = names_of_workers(services)
     for job in page.jobs:
-        print(line_of(services, job, page.places))
+        print(line_of(services, job, page.places, alive))
     reason = services.journal.pause_reason()
     if reason is not None:
         say(f"The queue is paused ({reason}).")
@@ -137,7 +147,8 @@ def run_cancel(services: Services, args: argparse.Namespace) -> int:
         done = services.journal.cancel_all(owner=args.owner)
     else:
         done = services.journal.cancel(ids, is_strict=True)
-    print_jobs(services, services.journal.jobs(ids=done, newest_first=False), args, did="cancelled")
+    jobs = services.journal.jobs(ids=done, newest_first=False)
+    print_jobs(services, jobs, args, did="cancelled", did_to_running="asked to stop")
     return 0
 
 

@@ -37,12 +37,13 @@ def run_export(services: Services, args: argparse.Namespace) -> int:
             sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
         return 0
+    files = _files(services, jobs) if args.zip is not None else []
     written = []
     if args.out is not None:
         _write(Path(args.out), (text.encode() for text in FORMATS[name](jobs)))
         written.append((Path(args.out), jobs_in_words(len(jobs))))
     if args.zip is not None:
-        num_pictures = _write_zip(services, jobs, Path(args.zip))
+        num_pictures = _write_zip(files, Path(args.zip))
         written.append((Path(args.zip), _pictures(num_pictures)))
     if args.json:
         print_json({"jobs": len(jobs), "files": [str(path) for path, _ in written]})
@@ -65,13 +66,19 @@ def _format(args: argparse.Namespace) -> str:
     return name
 
 
-def _write_zip(services: Services, jobs: Sequence[Job], path: Path) -> int:
-    """Pack the pictures; returns how many there are. Raises InputError where there is none."""
-    files = [(job.image, services.settings.images_dir / job.image) for job in jobs if job.image is not None]
-    num_there = sum(file.is_file() for _, file in files)
-    if num_there == 0:
+def _files(services: Services, jobs: Sequence[Job]) -> list[tuple[str, Path]]:
+    """Their pictures, whether they are still there or not. Raises InputError where none is."""
+    places = [(job.image, services.image_place(job)) for job in jobs]
+    files = [(name, place) for name, place in places if name is not None and place is not None]
+    if not any(file.is_file() for _, file in files):
         raise InputError("There is no picture to pack, as none of these jobs has one: leave out --zip.")
+    return files
+
+
+def _write_zip(files: Sequence[tuple[str, Path]], path: Path) -> int:
+    """Pack the pictures; returns how many there are."""
     _write(path, zip_stream(files))
+    num_there = sum(file.is_file() for _, file in files)
     if num_there < len(files):
         say(f"Not on the disk any more: {_pictures(len(files) - num_there)}, named by MISSING.txt in {path}.")
     return num_there

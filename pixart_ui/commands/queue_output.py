@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pixart_ui.errors import unknown_name
@@ -17,13 +17,18 @@ PROMPT_CHARS = 60
 MAX_LINES = 20
 
 
-def print_jobs(services: Services, jobs: Sequence[Job], args: argparse.Namespace, *, did: str) -> None:
+def print_jobs(
+    services: Services, jobs: Sequence[Job], args: argparse.Namespace, *, did: str, did_to_running: str = ""
+) -> None:
+    """Each with what was done; with what was done to those that run, where that is something else."""
     places = services.journal.places()
     if args.json:
         print_json(as_json(services, QueuePage(tuple(jobs), places, len(jobs))))
         return
+    alive = names_of_workers(services)
     for job in jobs[:MAX_LINES]:
-        print(f"{did}: {line_of(services, job, places)}")
+        done = did_to_running if did_to_running and job.state is JobState.RUNNING else did
+        print(f"{done}: {line_of(services, job, places, alive)}")
     print_rest(len(jobs))
     if not jobs:
         print("no jobs")
@@ -66,8 +71,14 @@ def _job_as_json(services: Services, job: Job, position: int | None) -> dict[str
     }
 
 
-def line_of(services: Services, job: Job, places: Mapping[int, int]) -> str:
-    return f"{job.id:>6}  {job.state:<9}  {_standing(services, job, places):<16}  {shortened(job.request.prompt)}"
+def names_of_workers(services: Services) -> frozenset[str]:
+    """Those that are there."""
+    return frozenset(worker.id for worker in services.journal.workers())
+
+
+def line_of(services: Services, job: Job, places: Mapping[int, int], alive: Collection[str]) -> str:
+    standing = _standing(services, job, places, alive)
+    return f"{job.id:>6}  {job.state:<9}  {standing:<16}  {shortened(job.request.prompt)}"
 
 
 def shortened(prompt: str, max_chars: int = PROMPT_CHARS) -> str:
@@ -76,11 +87,13 @@ def shortened(prompt: str, max_chars: int = PROMPT_CHARS) -> str:
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 
-def _standing(services: Services, job: Job, places: Mapping[int, int]) -> str:
+def _standing(services: Services, job: Job, places: Mapping[int, int], alive: Collection[str]) -> str:
     """What there is to say of a job in its state, in a word or a sentence."""
     match job.state:
         case JobState.QUEUED:
             return f"place {places[job.id]}" if job.id in places else ""
+        case JobState.RUNNING if job.worker not in alive:
+            return "its worker is gone"
         case JobState.RUNNING:
             wanted = "cancelling" if job.is_cancel_requested else f"{job.phase or 'waiting'}"
             return f"{wanted} {job.step}/{job.request.steps}"

@@ -67,7 +67,7 @@ class EngineLike(Protocol):
 
 
 class GroupRun:
-    """Runs once. `shortage` says in words what the disk had no room for; the jobs that are left then are still ours.
+    """Runs once. `shortage` says in words what the disk did not take; the jobs that are left then are still ours.
 
     `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
     `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
@@ -169,8 +169,10 @@ class GroupRun:
                 self._keep(index, image, facts)
             case ImageFailed(index=index, is_cancelled=True):
                 self._cancelled(index)
+                self._make_way()
             case ImageFailed(index=index, message=message):
                 self._fail(index, message)
+                self._make_way()
 
     def _step_down(self, phase: Phase, reason: str) -> None:
         log.warning("memory ran out in %s, jobs %s go on: %s", phase, [job.id for job in self._open.values()], reason)
@@ -210,6 +212,7 @@ class GroupRun:
             facts = {**facts, "kernels": dict(self._kept[index].kernels)}
         if index in self._open:
             self._write_progress(index, None, None)
+        self._cancelled(index)  # while it was decoded; from here on it is too late
         if job := self._open.get(index):
             facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
             self._saves[index] = self._saver.submit(self._save, job, image, facts)
@@ -229,13 +232,11 @@ class GroupRun:
         except DiskFullError:
             folder = self._settings.images_dir
             self.shortage = f"{name} does not fit on the disk of {folder}: free some space, then resume the queue"
-            return
         except OSError as error:
-            reason = f"The picture {name} cannot be written ({error.strerror}): check the data folder."
-            is_ours = self._write_failure(job, reason)
+            folder = self._settings.images_dir
+            self.shortage = f"{name} cannot be written to {folder} ({error.strerror}): mend that, then resume the queue"
         else:
-            is_ours = self._journal.finish(job, image=name, facts=facts)
-        self._end(job, is_ours=is_ours)
+            self._end(job, is_ours=self._journal.finish(job, image=name, facts=facts))
 
     def _settle(self) -> None:
         """Let go of the jobs whose pictures are written. Raises what a save did not foresee, as that job's fault."""
@@ -251,7 +252,7 @@ class GroupRun:
             raise errors[0]
 
     def _cancelled(self, index: int) -> None:
-        """The engine obeyed; when it was the worker that is to stop, the job goes back to the queue instead."""
+        """End it where that was asked for; if it was the worker that is to stop, it goes back to the queue instead."""
         job = self._open.get(index)
         if job is not None and self._journal.should_stop(job):
             del self._open[index]

@@ -78,10 +78,10 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
         one takes no neighbour with it. `only` narrows the choice to those jobs, `route` to what is for this worker. A
         worker whose device is drained gets none.
         """
-        now = time.time()
-        if not self._is_work_waiting(now):
+        if not self._is_work_waiting(time.time()):
             return ()
         with self._change() as db:
+            now = time.time()  # not before the lock is ours: a job that is put before these later has a later time
             take_back(db, "lease_until < :now", {"now": now}, is_fault=True)
             chosen = (
                 []

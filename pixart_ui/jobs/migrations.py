@@ -266,4 +266,18 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE TABLE drained_devices (id TEXT PRIMARY KEY, since REAL NOT NULL) STRICT",
         ),
     ),
+    Migration(
+        "0009 which jobs were edited since",
+        (
+            # The queue's `edit_revision` after the last edit of this job, or one more, as the order of triggers is
+            # open: who read at an older one reads the job again.
+            "ALTER TABLE jobs ADD COLUMN edited INTEGER NOT NULL DEFAULT 0",
+            "CREATE INDEX jobs_edited ON jobs (edited) WHERE edited > 0",
+            """
+            CREATE TRIGGER job_edit_noted AFTER UPDATE OF request ON jobs WHEN new.request IS NOT old.request BEGIN
+                UPDATE jobs SET edited = (SELECT edit_revision + 1 FROM queue) WHERE id = new.id;
+            END
+            """,
+        ),
+    ),
 )

@@ -26,6 +26,10 @@ from pixart_ui.request import ResolvedRequest
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
 UNSUCCESSFUL = frozenset({JobState.FAILED, JobState.CANCELLED})
 PAUSED_BY_HAND = "somebody paused it"
+# Its worker is gone, and none has come that would take it back.
+_ABANDONED = "(state='running' AND lease_until < :now)"
+# Its picture is being written: there is nothing to cancel any more.
+_DRAWN = "(phase IS NULL AND step > 0)"
 
 
 class QueueEdits(Submissions):
@@ -60,7 +64,8 @@ class QueueEdits(Submissions):
     def cancel(self, job_ids: Sequence[int], *, is_strict: bool = False) -> tuple[int, ...]:
         """Cancel jobs that have not begun at once and ask the workers of others; returns those for which this is news.
 
-        Jobs that ended or were removed stay as they are; `is_strict` refuses them instead, with InputError.
+        Jobs that ended or were removed stay as they are, and those whose picture is being written; `is_strict` refuses
+        the ended and removed instead, with InputError.
         """
         with self._change(is_durable=True) as db:
             if is_strict:
@@ -98,8 +103,12 @@ class QueueEdits(Submissions):
 
     # While they wait
 
-    def edit(self, job_id: int, request: ResolvedRequest) -> Job:
-        """Give a queued job another request; its place stays. Raises InputError once it runs or has ended."""
+    def edit(self, job_id: int, request: ResolvedRequest, *, seen: ResolvedRequest | None = None) -> Job:
+        """Give a queued job another request; its place stays.
+
+        `seen` is the request that the change was made from. Raises InputError once the job runs or has ended, or where
+        it has another request than `seen` by now.
+        """
         with self._change(is_durable=True) as db:
             take_back(db, f"{NOT_BEGUN} AND id=:id", {"id": job_id}, is_fault=False)
             rows = named_rows(db, [job_id])
@@ -107,6 +116,11 @@ class QueueEdits(Submissions):
             if rows[0]["comparison"] is not None:
                 raise InputError(
                     f"Job {job_id} is a run of a comparison and stays as it is: duplicate it and change the copy."
+                )
+            if seen is not None and job_of(rows[0]).request != seen:
+                raise InputError(
+                    f"Job {job_id} was changed by somebody else meanwhile: leave it and look at it again, "
+                    "or add yours as a new job."
                 )
             self._charge(db, rows[0]["owner"], [request])
             row = db.execute(
@@ -167,20 +181,25 @@ def _ids_in(db: sqlite3.Connection, states: Iterable[JobState], owner: str | Non
 def _cancel(db: sqlite3.Connection, job_ids: Sequence[int]) -> tuple[int, ...]:
     ids = json.dumps([*job_ids])
     ended = db.execute(
-        "UPDATE jobs SET state='cancelled', finished_at=?, phase=NULL, lease_until=NULL "
-        f"WHERE (state='queued' OR {NOT_BEGUN}) AND id IN (SELECT value FROM json_each(?)) RETURNING id",
-        (time.time(), ids),
+        "UPDATE jobs SET state='cancelled', finished_at=:now, phase=NULL, lease_until=NULL "
+        f"WHERE (state='queued' OR {NOT_BEGUN} OR {_ABANDONED}) AND id IN (SELECT value FROM json_each(:ids)) "
+        "RETURNING id",
+        {"now": time.time(), "ids": ids},
     ).fetchall()
     asked = db.execute(
         "UPDATE jobs SET is_cancel_requested=1 WHERE state='running' AND is_cancel_requested=0 "
-        "AND id IN (SELECT value FROM json_each(?)) RETURNING id",
-        (ids,),
+        f"AND NOT {_DRAWN} AND id IN (SELECT value FROM json_each(:ids)) RETURNING id",
+        {"ids": ids},
     ).fetchall()
     return tuple(sorted(row["id"] for row in (*ended, *asked)))
 
 
 def _retry(db: sqlite3.Connection, job_ids: Sequence[int], *, at_end: bool) -> tuple[Job, ...]:
-    """The attempt is not set back: whoever held an older one must go on finding that it is not theirs."""
+    """The attempt is not set back: whoever held an older one must go on finding that it is not theirs.
+
+    What has not begun is taken back from the groups of workers: these may come before it now.
+    """
+    take_back(db, NOT_BEGUN, {}, is_fault=False)
     db.execute(
         "UPDATE jobs SET state='queued', error=NULL, finished_at=NULL, started_at=NULL, worker=NULL, step=0, "
         "is_cancel_requested=0, strikes=0, gained=NULL "

@@ -51,8 +51,8 @@ class Submissions(Database):
         """The same for several requests, each a batch of its own: all of them or none."""
         names = [secrets.token_hex(8) for _ in batches]
         pictures = [(name, request) for name, batch in zip(names, batches, strict=True) for request in batch]
-        now = time.time()
         with self._change(is_durable=True) as db:
+            now = time.time()  # not before the lock is ours: what comes later has a later time
             self._check_caps(db, {owner: len(pictures)})
             self._charge(db, owner, [request for _, request in pictures])
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
@@ -63,8 +63,9 @@ class Submissions(Database):
 
     def submit_trials(self, trials: Sequence[tuple[ResolvedRequest, Trial]], owner: str) -> tuple[Job, ...]:
         """Put runs of a comparison at the end of the queue as one batch, all or none. Raises InputError."""
-        batch, now = secrets.token_hex(8), time.time()
+        batch = secrets.token_hex(8)
         with self._change(is_durable=True) as db:
+            now = time.time()
             self._check_caps(db, {owner: len(trials)})
             self._charge(db, owner, [request for request, _ in trials])
             db.execute("INSERT OR IGNORE INTO owners (name) VALUES (?)", (owner,))
@@ -79,8 +80,9 @@ class Submissions(Database):
 
         Raises InputError where a job is unknown, or where there is no room.
         """
-        batch, now = secrets.token_hex(8), time.time()
+        batch = secrets.token_hex(8)
         with self._change(is_durable=True) as db:
+            now = time.time()
             originals = [job_of(row) for row in named_rows(db, job_ids)]
             self._check_caps(db, {owner: len(originals)})
             self._charge(db, owner, [job.request for job in originals])

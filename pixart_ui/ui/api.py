@@ -22,6 +22,7 @@ from pixart_ui.gallery.plain import plain
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
+from pixart_ui.ui.api_status import note_refusal
 from pixart_ui.ui.edge import guarded
 from pixart_ui.ui.result import picture_url
 
@@ -57,6 +58,8 @@ def _telling(endpoint: Callable[..., T]) -> Callable[..., T]:
 
 
 def _refuse(error: PixArtError) -> Any:
+    if type(error) is not PixArtError:  # that one is our own fault
+        note_refusal()
     raise gr.Error(error.message, print_exception=False)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import gradio as gr
+from pydantic import ValidationError
 
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.jobs.job import Job
+from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
 from pixart_ui.ui import fragments, queue_rows, words
 from pixart_ui.ui.edge import QUIET, guarded, is_id
@@ -23,11 +25,15 @@ ENTER = "(job) => window.pixart.editing(job)"
 
 @dataclass(frozen=True)
 class EditControls:
-    """`begin` is pressed by the script; `editing` is the job in the form, if any, and `kept` what was there before."""
+    """`begin` is pressed by the script; `editing` is the job in the form, if any, and `kept` what was there before.
+
+    `seen` is the request that the job had then: it is not saved over what somebody else made of it meanwhile.
+    """
 
     begin: gr.Button
     editing: gr.Textbox
     kept: gr.Textbox
+    seen: gr.Textbox
     save: gr.Button
     anew: gr.Button
     leave: gr.Button
@@ -43,6 +49,7 @@ def build_edit() -> EditControls:
         begin=gr.Button(visible="hidden", elem_id="do-edit"),
         editing=gr.Textbox(visible="hidden", elem_id="editing"),
         kept=gr.Textbox(visible="hidden", elem_id="kept"),
+        seen=gr.Textbox(visible="hidden", elem_id="seen"),
         save=save,
         anew=anew,
         leave=leave,
@@ -51,11 +58,11 @@ def build_edit() -> EditControls:
 
 def wire_edit(editor: Editor, target: gr.Textbox) -> None:
     form, controls = editor.form, editor.controls
-    inputs = form.inputs() | {controls.editing, controls.kept}
+    inputs = form.inputs() | {controls.editing, controls.kept, controls.seen}
     back = [*form.inputs(), form.precision_hint, controls.editing, controls.save, editor.message, editor.answer]
     settings = {"preprocess": False, **QUIET}
     named = controls.begin.click(None, None, target, js="() => window.pixart.target", **QUIET)
-    begun = named.then(editor.begin, inputs | {target}, [*back, controls.kept], **settings)
+    begun = named.then(editor.begin, inputs | {target}, [*back, controls.kept, controls.seen], **settings)
     for event in (
         begun,
         controls.save.click(editor.save, inputs, back, **settings),
@@ -110,6 +117,7 @@ class Editor:
             **self.form.fill(job.request, offer(self.services, self.services.catalog.get(job.request.checkpoint))),
             self.controls.editing: str(job.id),
             self.controls.kept: kept,
+            self.controls.seen: job.request.model_dump_json(),
             self.controls.save: gr.update(value=words.SAVE_JOB.format(id=job.id)),
             self.message: fragments.note(words.EDITING.format(id=job.id)),
             self.answer: "",
@@ -117,7 +125,7 @@ class Editor:
 
     def _save(self, values: Values) -> Updates:
         job = self._job(values[self.controls.editing])
-        self.services.edit(job.id, self.form.read(values))
+        self.services.edit(job.id, self.form.read(values), seen=_request_in(values[self.controls.seen]))
         return self._left(values, fragments.toast(words.SAVED.format(id=job.id)))
 
     def _add_as_new(self, values: Values) -> Updates:
@@ -143,6 +151,14 @@ class Editor:
         if not is_id(text):
             raise InputError(words.UNKNOWN_JOB)
         return self.services.job(int(text))
+
+
+def _request_in(text: object) -> ResolvedRequest | None:
+    """The page keeps it as JSON; whatever else stands there is as good as nothing."""
+    try:
+        return ResolvedRequest.model_validate_json(str(text))
+    except ValidationError:
+        return None
 
 
 def _toast(error: PixArtError) -> str:

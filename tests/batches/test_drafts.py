@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pixart_ui.batches import predict_seconds
+from pixart_ui.batches import predict_seconds, read_draft
 from pixart_ui.catalog import Checkpoint, hub_checkpoints
 from pixart_ui.engine import planner
 from pixart_ui.engine.calibration import Table
@@ -200,18 +200,22 @@ def test_every_shipped_queue_can_be_read(services: Services, path: Path) -> None
 
 
 def test_the_articles_own_queue_is_shipped(services: Services) -> None:
-    """With what it says, and nothing else: its size is too large for PixArt-Tiny, which the row says."""
+    """With what it says, and the checkpoint that it is for, which is not here."""
     content = (presets_dir() / "queues" / "article.json").read_bytes()
     draft = services.draft(content, name="article.json")
-    (problem,) = draft.problems
-    assert (problem.row, problem.field) == (2, "width")
-    assert [request.model_dump(exclude_defaults=True) for request in draft.requests] == [
-        {
-            "prompt": "Oppenheimer sits on the beach on a chair, watching a nuclear explosion with a huge mushroom "
-            "cloud, 1200mm"
-        },
-        *[{"prompt": "supercar", "guidance_scale": 4.0}] * 3,
-    ]
+    assert [problem.row for problem in draft.problems] == [1, 2, 3, 4, 5]
+    assert "python -m pixart_ui models download alpha-1024" in draft.problems[0].message
+    bare = read_draft(content, name="article.json")
+    first, second, *others = [request.model_dump(exclude_defaults=True) for request in bare.requests]
+    assert first["prompt"].startswith("Oppenheimer sits on the beach on a chair, watching a nuclear explosion")
+    assert {
+        "width": 1024,
+        "height": 1024,
+        "seed": 1152753,
+        "guidance_scale": 5.0,
+        "steps": 30,
+    }.items() <= second.items()
+    assert others == [{"checkpoint": "alpha-1024", "prompt": "supercar", "guidance_scale": 4.0}] * 3
 
 
 def test_a_transaction_that_fails_adds_none(services: Services) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -234,6 +235,38 @@ def test_edits_are_refused_once_a_job_runs(journal: Journal, state: JobState) ->
     assert journal.job(jobs[state]) == before
     with pytest.raises(InputError, match="Job 999 is unknown"):
         journal.edit(999, request(50))
+
+
+def test_of_two_who_change_one_job_the_second_is_told(journal: Journal) -> None:
+    (job_id,) = submit(journal, 0)
+    seen = journal.job(job_id).request
+    journal.edit(job_id, request(50), seen=seen)
+    with pytest.raises(InputError, match=f"Job {job_id} was changed by somebody else meanwhile: leave it"):
+        journal.edit(job_id, request(60), seen=seen)
+    assert journal.job(job_id).request == request(50)
+    journal.edit(job_id, request(60), seen=request(50))
+    assert journal.job(job_id).request == request(60)
+
+
+def test_jobs_of_a_worker_that_is_gone_can_be_cancelled(journal: Journal) -> None:
+    submit(journal, 0, 1)
+    drawn, waits = journal.claim("gone", lease_seconds=0.05, limit=2)
+    assert journal.progress(drawn, phase=Phase.DENOISE, step=7, preview=None)
+    time.sleep(0.1)
+    assert journal.cancel([drawn.id, waits.id]) == (drawn.id, waits.id)
+    assert [journal.job(job.id).state for job in (drawn, waits)] == [JobState.CANCELLED] * 2
+    assert not journal.finish(drawn, image="late.png", facts={}), "should it come back, it writes nothing"
+
+
+def test_what_is_tried_again_does_not_wait_for_the_group_of_another(journal: Journal) -> None:
+    (again,) = submit(journal, 0)
+    journal.cancel([again])
+    journal.submit([request(seed) for seed in (1, 2, 3)], "other")
+    begun, *waiting_jobs = claim(journal)
+    journal.progress(begun, phase=Phase.DENOISE, step=1, preview=None)
+    journal.retry([again])
+    assert all(journal.job(job.id).state is JobState.QUEUED for job in waiting_jobs)
+    assert claim(journal)[0].id == again
 
 
 def test_clearing_removes_what_ended_and_nothing_else(journal: Journal) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from pixart_ui.errors import CheckpointError, WorkerError
-from pixart_ui.events import Event, Phase
+from pixart_ui.events import Event, ImageFailed, Phase
 from pixart_ui.gallery import images
 from pixart_ui.jobs.group_run import image_name
 from pixart_ui.jobs.group_size import FEW
@@ -170,16 +170,34 @@ def test_an_engine_that_ends_early_fails_what_it_left_out(settings: Settings, jo
     assert (first.state, second.state) == (JobState.DONE, JobState.FAILED)
 
 
-def test_a_folder_that_vanished_fails_the_job_with_a_sentence(
-    settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(descriptor: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+def test_a_folder_that_vanished_pauses_the_queue_and_loses_nothing(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(index) for index in range(5)], "local")
+    stop = threading.Event()
 
-    monkeypatch.setattr(os, "fsync", refuse)
-    (job,) = serve(settings, journal, PlainEngine(), journal.submit([request(0)], "local"))
-    assert job.error is not None
-    assert "cannot be written (Input/output error)" in job.error
+    def lose(index: int, step: int) -> None:
+        if (index, step) == (1, 2):
+            wait_until(lambda: journal.job(jobs[0].id).state is JobState.DONE, "the first is written")
+            settings.images_dir.rename(settings.images_dir.with_name("elsewhere"))
+            settings.images_dir.touch()
+
+    worker = Worker(settings, journal, PlainEngine(lose), name="one")
+    serving = threading.Thread(target=worker.serve, args=[stop])
+    serving.start()
+    try:
+        wait_until(lambda: journal.pause_reason() is not None, "the queue is paused")
+        reason = journal.pause_reason()
+        assert reason is not None
+        assert "cannot be written to" in reason
+        assert "resume the queue" in reason
+        wait_until(lambda: journal.counts()[JobState.RUNNING] == 0, "the group is over")
+        assert [journal.job(job.id).state for job in jobs] == [JobState.DONE] + [JobState.QUEUED] * 4
+        settings.images_dir.unlink()
+        settings.images_dir.with_name("elsewhere").rename(settings.images_dir)
+        journal.resume()
+        wait_until(lambda: journal.counts()[JobState.DONE] == 5, "all are made")
+    finally:
+        stop.set()
+        serving.join()
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_jobs_back(settings: Settings, journal: Journal) -> None:
@@ -278,6 +296,69 @@ def test_a_pause_waits_for_one_picture_and_the_rest_of_the_group_goes_back(
         thread.join()
     assert engine.groups == [[0, 1, 2, 3], [1, 2, 3]]
     assert [journal.job(job.id).attempt for job in jobs] == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_a_paused_queue_begins_nothing_whatever_became_of_the_picture_before(
+    settings: Settings, journal: Journal, end: str
+) -> None:
+    stop = threading.Event()
+    jobs = journal.submit([request(seed) for seed in range(3)], "local")
+
+    def pause(index: int, step: int) -> None:
+        if (index, step) == (0, 2):
+            journal.pause("enough")
+            if end == "cancelled":
+                journal.cancel([jobs[0].id])
+
+    class Clumsy(PlainEngine):
+        def _draw(self, index: int, asked: ResolvedRequest, *rest: Any) -> Iterator[Event]:
+            yield from islice(super()._draw(index, asked, *rest), 3)
+            yield ImageFailed(index, "It broke.")
+
+    engine = (Clumsy if end == "failed" else PlainEngine)(pause)
+    thread = threading.Thread(target=Worker(settings, journal, engine, name="one").serve, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: journal.job(jobs[0].id).state == end, "the first has ended")
+        wait_until(lambda: journal.counts()[JobState.QUEUED] == 2, "the others are back")
+        time.sleep(0.2)
+        assert journal.counts()[JobState.QUEUED] == 2
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_urgent_job_is_next_after_one_that_is_cancelled(settings: Settings, journal: Journal) -> None:
+    jobs = journal.submit([request(seed) for seed in range(3)], "local")
+
+    def order_and_cancel(index: int, step: int) -> None:
+        if len(engine.groups) == 1 and step == 2:
+            journal.submit([request(100)], "local", is_urgent=True)
+            journal.cancel([jobs[0].id])
+
+    engine = PlainEngine(order_and_cancel)
+    Worker(settings, journal, engine, name="one").serve(threading.Event(), is_draining=True)
+    assert [job.request.seed for job in journal.ended_by("one")] == [0, 100, 1, 2]
+
+
+def test_cancelled_while_it_is_decoded_it_is_cancelled_and_while_it_is_written_no_more(
+    settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, written = journal.submit([request(0), request(1)], "local")
+    news: list[tuple[int, ...]] = []
+    save = images.save
+
+    def cancel_and_save(*given: Any) -> None:
+        news.append(journal.cancel([written.id]))
+        save(*given)
+
+    monkeypatch.setattr(images, "save", cancel_and_save)
+    engine = PlainEngine(on_decode=lambda index: index == 0 and journal.cancel([decoded.id]))
+    first, second = serve(settings, journal, engine, [decoded, written])
+    assert (first.state, second.state) == (JobState.CANCELLED, JobState.DONE)
+    assert news == [()]
+    assert not second.is_cancel_requested
 
 
 def test_an_urgent_job_waits_for_one_picture_not_for_the_group(settings: Settings, journal: Journal) -> None:

@@ -38,7 +38,11 @@ def applied(values: Values, updates: Values) -> Values:
 def before(values: Values, editor: Editor, form: Form) -> Values:
     """A form in which somebody is writing something else."""
     typed = {form.prompt: "half a sent", form.steps: 33, form.seed: "", form.style: "Neon", form.size: "304x208"}
-    return values | typed | {editor.controls.editing: "", editor.controls.kept: "", editor.target: ""}
+    return (
+        values
+        | typed
+        | {editor.controls.editing: "", editor.controls.kept: "", editor.controls.seen: "", editor.target: ""}
+    )
 
 
 def begin(editor: Editor, values: Values, job_id: object) -> Values:

@@ -61,6 +61,8 @@ def resolved(checkpoint: str = "tiny", style: Style | None = None, **values: Any
         ({"prompt": "x", "width": 512}, None, "must be given together"),
         ({"prompt": "x", "steps": 0}, "steps", "Steps 0 is not a whole number from 1 to 150: try 20"),
         ({"prompt": "x", "steps": 1000}, "steps", "Steps 1000 is not"),
+        ({"prompt": "x", "steps": True}, "steps", "Steps True is not a whole number from 1 to 150: try 20"),
+        ({"prompt": "x", "guidance_scale": False}, "guidance_scale", "Guidance False is not a number from 0"),
         ({"prompt": "x", "steps": 5.5}, "steps", "Steps 5.5 is not a whole number"),
         ({"prompt": "x", "guidance_scale": float("nan")}, "guidance_scale", "Guidance nan is not a number from 0"),
         ({"prompt": "x", "guidance_scale": float("inf")}, "guidance_scale", "Guidance inf is not"),
