@@ -56,7 +56,7 @@ def _prune(services: Services, _: str) -> str:
 def _convert(services: Services, of: str) -> str:
     name, _, precision = of.partition(":")
     if precision not in tuple(Precision):
-        raise unknown_name("precision", precision, tuple(Precision))
+        raise unknown_name("precision", precision, map(str, Precision))
     if name not in services.catalog.names:
         raise unknown_name("checkpoint", name, services.catalog.names)
     services.chores.start(ChoreKind.CONVERT, name, precision)
@@ -86,7 +86,7 @@ def _published(services: Services, name: str) -> str:
 
 def _clear(services: Services, name: str) -> str:
     if name not in tuple(Kind):
-        raise unknown_name("kind", name, tuple(Kind))
+        raise unknown_name("kind", name, map(str, Kind))
     freed = clear(Kind(name), services.settings, services.journal)
     services.disk.forget()
     text = words.CLEARED if freed else words.NOTHING_CLEARED
