@@ -205,7 +205,7 @@ def test_the_articles_own_queue_is_shipped(services: Services) -> None:
     draft = services.draft(content, name="article.json")
     assert [problem.row for problem in draft.problems] == [1, 2, 3, 4, 5]
     assert "python -m pixart_ui models download alpha-1024" in draft.problems[0].message
-    bare = read_draft(content, name="article.json", wildcards=services.wildcards)
+    bare = read_draft(content, name="article.json", base=None, wildcards=services.wildcards)
     first, second, *others = [request.model_dump(exclude_defaults=True) for request in bare.requests]
     assert first["prompt"].startswith("Oppenheimer sits on the beach on a chair, watching a nuclear explosion")
     assert {
