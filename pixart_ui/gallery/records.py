@@ -183,11 +183,12 @@ class Gallery:
         seen = self._journal.seen_pictures()
         here, deleted = _names(self._settings.images_dir), _names(self._settings.trash_dir)
         deleted -= here
-        self._journal.place_pictures(
-            here=[row.id for name, row in seen.items() if name in here and (row.is_deleted or row.is_gone)],
-            deleted=[row.id for name, row in seen.items() if name in deleted and (row.is_gone or not row.is_deleted)],
-            gone=[row.id for name, row in seen.items() if name not in here | deleted and not row.is_gone],
-        )
+        found = here | deleted
+        back = [row.id for name, row in seen.items() if name in here and (row.is_deleted or row.is_gone)]
+        away = [row.id for name, row in seen.items() if name in deleted and (row.is_gone or not row.is_deleted)]
+        gone = [row.id for name, row in seen.items() if name not in found and not row.is_gone]
+        if back or away or gone:
+            self._journal.place_pictures(here=back, deleted=away, gone=gone)
         end = time.monotonic() + SCAN_SECONDS
         for names, folder, are_deleted in (
             (here, self._settings.images_dir, False),
