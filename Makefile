@@ -10,7 +10,7 @@ PREPARE = $(or $(PYTHON),$(error Python 3.11 or newer is needed: apt-get install
 
 # One torch thread in each of two test processes is faster than two in one.
 TEST_ENV := OMP_NUM_THREADS=1 GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
-PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 2 --dist loadfile
+PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

@@ -10,6 +10,17 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.parts import CHROMIUM_FLAGS
 
+# What takes minutes begins first, so that no process is left alone with it at the end.
+SLOW = ("browser", "security", "compare", "faults", "spaces", "cluster", "tiny", "engine", "bench", "cli")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return SLOW.index(folder) if folder in SLOW else len(SLOW)
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
