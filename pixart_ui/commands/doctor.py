@@ -22,6 +22,7 @@ import psutil
 
 from pixart_ui import __version__, prediction
 from pixart_ui.byte_size import show_bytes
+from pixart_ui.commands.doctor_spaces import run_spaces
 from pixart_ui.commands.meter import human
 from pixart_ui.commands.models import Standing
 from pixart_ui.engine.calibration import Table
@@ -108,10 +109,15 @@ def add_parser(
         description=__doc__,
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--spaces", action="store_true", help="say instead whether this repository would run as a Hugging Face Space"
+    )
     parser.set_defaults(run=run)
 
 
 def run(settings: Settings, args: argparse.Namespace) -> int:
+    if args.spaces:
+        return run_spaces(is_json=args.json)
     report = examine(settings)
     if args.json:
         value = {"can_make_pictures": report.can_make_pictures, **asdict(report)}
