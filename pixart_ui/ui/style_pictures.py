@@ -33,7 +33,8 @@ def style_pictures(services: Services, offered: Offer) -> str:
     """The rules that put the pictures on the choices, and a line on where they come from where that needs one."""
     styles = [value for _, value in offered.styles]
     shipped = _shipped(offered.checkpoint, styles)
-    found = shipped if shipped else _own(services, offered.checkpoint, styles)
+    missing = [style for style in styles if style not in shipped]
+    found = {**(_own(services, offered.checkpoint, missing) if missing else {}), **shipped}
     note = "" if shipped else single_words.STYLE_OWN if found else single_words.STYLE_NONE_YET
     hint = f'<p class="hint">{note}</p>' if note and len(styles) > 1 else ""
     if not found:
