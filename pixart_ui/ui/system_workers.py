@@ -81,17 +81,18 @@ def trends(found: Sequence[WorkerStatus]) -> str:
 def _trends(worker: WorkerStatus, *, has_name: bool) -> str:
     found = health(worker.info)
     name = f"<h3>{escape(str(worker.info.get('name', worker.device)))}</h3>" if has_name else ""
-    lines = [_line(words.HEALTH_RAM, found.ram)]
+    level = "h4" if has_name else "h3"
+    lines = [_line(words.HEALTH_RAM, found.ram, level)]
     if str(worker.info.get("device", "cpu")).startswith("cuda"):
-        lines.insert(0, _line(words.HEALTH_BESIDE, found.beside))
+        lines.insert(0, _line(words.HEALTH_BESIDE, found.beside, level))
     return f'{name}<div class="trends">{"".join(lines)}</div>'
 
 
-def _line(name: str, found: Growth) -> str:
+def _line(name: str, found: Growth, level: str) -> str:
     low, high = show_bytes(min(found.values)), show_bytes(max(found.values))
     label = escape(words.TREND_LABEL.format(name=name, count=len(found.values), low=low, high=high))
     return (
-        f'<div class="trend" data-is="{found.trend}"><h4>{name}</h4>'
+        f'<div class="trend" data-is="{found.trend}"><{level}>{name}</{level}>'
         f'<svg viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f'<polyline points="{_points(found.values)}"/></svg><p>{_sentence(found)}</p></div>'
     )
