@@ -40,7 +40,7 @@ def bar(shares: Sequence[Share], label: str) -> str:
 
 def table(columns: Sequence[str], rows: Iterable[str], *, label: str, css: str = "") -> str:
     """`rows` are whole `<tr>`s. It scrolls by itself where it is wider or longer than its place."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in columns)
     return (
         f'<div class="scroll {css}" tabindex="0" role="region" aria-label="{escape(label)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
