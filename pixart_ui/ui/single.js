@@ -55,6 +55,7 @@
       input.setAttribute("aria-errormessage", beside.id);
     }
     block.querySelector("textarea, input")?.focus();
+    beside.scrollIntoView({ block: "nearest" });
     return true;
   }
 

@@ -20,6 +20,7 @@ from pixart_ui.ui.form_layout import build_form, wire_form
 from pixart_ui.ui.handlers import Handlers
 from pixart_ui.ui.offer import offer
 from pixart_ui.ui.presets_panel import build_presets
+from pixart_ui.ui.remembering import NEVER
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _wire_estimate(form: Form, controls: Controls, handlers: Handlers) -> None:
 
 def _wire_memory(form: Form, controls: Controls, handlers: Handlers) -> None:
     """Each change is written into the browser's storage; when the page opens, the script brings it back."""
-    parts = form.kept_parts()
+    parts = {name: part for name, part in form.kept_parts().items() if name not in NEVER}
     remember = f"(...values) => window.pixart.remember({json.dumps(list(parts))}, values)"
     for part in parts.values():
         part.change(None, list(parts.values()), js=remember, **QUIET)

@@ -32,12 +32,11 @@ SENDING = "Sending…"
 # The header
 KEYS = "Keyboard shortcuts"
 KEYS_CLOSE = "Close"
-COMMAND = "Ctrl or ⌘"
 KEYS_GROUPS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
     (
         "Anywhere",
         (
-            ("Ctrl + Enter", "Generate; on Queue and Compare: add, start"),
+            ("Ctrl + Enter", "Generate; on Queue and Compare: add, start (⌘ works too)"),
             ("Ctrl + Shift + Enter", "Add to queue"),
             ("Esc", "Cancel what this page asked for, or close what is open"),
             ("/", "Go to the prompt"),
