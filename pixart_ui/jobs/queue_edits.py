@@ -95,11 +95,25 @@ class QueueEdits(Submissions):
             self._check_rows(db, rows)
             return _retry(db, [row["id"] for row in rows], at_end=False)
 
+    def restore(self, job_ids: Sequence[int]) -> int:
+        """Queue those that were cancelled again, at their old places, and leave the others; returns how many.
+
+        Raises InputError where there is no room.
+        """
+        with self._change(is_durable=True) as db:
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE state='cancelled' AND id IN (SELECT value FROM json_each(?))",
+                (json.dumps([*job_ids]),),
+            ).fetchall()
+            self._check_rows(db, rows)
+            _queue_again(db, [row["id"] for row in rows])
+            return len(rows)
+
     def _check_rows(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> None:
         """Whether there is room for these jobs once more. Raises InputError."""
         self._check_caps(db, Counter(row["owner"] for row in rows))
         for owner in {row["owner"] for row in rows}:
-            self._charge(db, owner, [job_of(row).request for row in rows if row["owner"] == owner])
+            self._charge(db, owner, (job_of(row).request for row in rows if row["owner"] == owner))
 
     # While they wait
 
@@ -195,6 +209,13 @@ def _cancel(db: sqlite3.Connection, job_ids: Sequence[int]) -> tuple[int, ...]:
 
 
 def _retry(db: sqlite3.Connection, job_ids: Sequence[int], *, at_end: bool) -> tuple[Job, ...]:
+    _queue_again(db, job_ids)
+    if at_end:
+        _put(db, job_ids, last_position(db))
+    return tuple(job_of(row) for row in named_rows(db, job_ids))
+
+
+def _queue_again(db: sqlite3.Connection, job_ids: Sequence[int]) -> None:
     """The attempt is not set back: whoever held an older one must go on finding that it is not theirs.
 
     What has not begun is taken back from the groups of workers: these may come before it now.
@@ -206,9 +227,6 @@ def _retry(db: sqlite3.Connection, job_ids: Sequence[int], *, at_end: bool) -> t
         "WHERE state IN ('failed', 'cancelled') AND id IN (SELECT value FROM json_each(?))",
         (json.dumps([*job_ids]),),
     )
-    if at_end:
-        _put(db, job_ids, last_position(db))
-    return tuple(job_of(row) for row in named_rows(db, job_ids))
 
 
 def _put(db: sqlite3.Connection, job_ids: Sequence[int], start: int) -> None:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pixart_ui.errors import InputError
@@ -109,7 +109,7 @@ class Submissions(Database):
             _check_cap(num, open_jobs[owner], most, "of yours")
         _check_cap(sum(num_new.values()), open_jobs.total(), self._caps.in_total, "in all")
 
-    def _charge(self, db: sqlite3.Connection, owner: str, requests: Sequence[ResolvedRequest]) -> None:
+    def _charge(self, db: sqlite3.Connection, owner: str, requests: Iterable[ResolvedRequest]) -> None:
         """Count work against the hour of an owner who has an allowance. Raises InputError where it is used up."""
         most = self._allowance().work_an_hour
         if most is None:

@@ -82,10 +82,9 @@ def _cancelled(ids: Sequence[int]) -> str:
 
 def _restore(services: Services, ids: Sequence[int]) -> str:
     """Take a cancellation back. A running job is cancelled once its step is over: until then it can't be."""
-    cancelled = [job.id for job in services.journal.jobs(states=[JobState.CANCELLED], ids=ids)]
+    num_restored = services.journal.restore(ids)
     stopping = len(services.journal.jobs(states=[JobState.RUNNING], ids=ids))
-    services.journal.retry(cancelled)
-    text = words.count_jobs(len(cancelled), words.JOB_RESTORED, words.JOBS_RESTORED)
+    text = words.count_jobs(num_restored, words.JOB_RESTORED, words.JOBS_RESTORED)
     return fragments.toast(f"{text} {words.STILL_STOPPING}" if stopping else text)
 
 
