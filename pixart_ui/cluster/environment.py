@@ -25,9 +25,8 @@ def ray_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     added = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
-        # Its loop over all of a worker's own threads and its advice would fill the log.
-        "RAY_DEDUP_LOGS": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        # A call after the end of a connection is an error, not a reason to start a cluster.
+        "RAY_ENABLE_AUTO_CONNECT": "0",
     }
     if settings.cluster is not None and is_loopback(settings.cluster):
         # Not about Windows or macOS here: with it off, Ray's servers bind to 127.0.0.1 instead of to every address.

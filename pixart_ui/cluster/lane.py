@@ -16,7 +16,7 @@ from pixart_ui.cluster.manifest import Manifest, differences
 from pixart_ui.cluster.remote_engine import RemoteEngine
 from pixart_ui.cluster.shelf import Shelf
 from pixart_ui.cluster.wire import Actor, Cluster, Description, HostConfig, Slot
-from pixart_ui.errors import PixArtError, WorkerError
+from pixart_ui.errors import EngineLost, PixArtError, WorkerError
 from pixart_ui.jobs.group_size import PredictedSizes
 from pixart_ui.jobs.routing import Router
 from pixart_ui.jobs.supervisor import GOOD_LIFE_SECONDS, backoff_seconds
@@ -52,16 +52,19 @@ class Lane:
         self._numbers = numbers
         self._leaving = threading.Event()
         self._serving: threading.Event | None = None
+        self._starting: Actor | None = None
         self._thread = threading.Thread(target=self._live, name=f"lane {slot.host} {slot.place}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def leave(self) -> None:
-        """Returns at once."""
+        """Returns at once. Who draws ends its step; who has not begun is not waited for."""
         self._leaving.set()
         if self._serving is not None:
             self._serving.set()
+        if self._starting is not None:
+            self._starting.kill()
 
     def join(self, timeout_seconds: float) -> None:
         self._thread.join(timeout_seconds)
@@ -82,15 +85,16 @@ class Lane:
     def _serve_once(self) -> None:
         """One worker's life. Raises PixArtError for whatever ended it."""
         settings, name = self._site.services.settings, f"{self._site.driver}.{next(self._numbers)}"
-        actor = self._site.cluster.start(HostConfig(self._slot, settings.vram_budget))
+        actor = self._starting = self._site.cluster.start(HostConfig(self._slot, settings.vram_budget))
         try:
             try:
                 description: Description = actor.ask("describe", timeout_seconds=START_SECONDS)
+            except EngineLost:
+                raise
             except WorkerError as error:
-                if type(error) is not WorkerError:
-                    raise  # it is lost
                 self._refuse(name, error.message)
                 return
+            self._starting = None
             if problems := differences(self._site.manifest, description.manifest):
                 self._refuse(name, _refusal(self._slot, problems))
                 return

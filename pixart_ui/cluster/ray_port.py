@@ -162,8 +162,9 @@ class RayActor:
         return RayStream(getattr(self._handle, method).options(num_returns="streaming").remote(*arguments))
 
     def kill(self) -> None:
-        with suppress(RayError):
-            ray.kill(self._handle)
+        if ray.is_initialized():  # else it ended with the connection
+            with suppress(RayError):
+                ray.kill(self._handle)
 
 
 class RayStream:
