@@ -94,11 +94,16 @@ class Host:
         latents: Mapping[int, LatentArray],
         embeddings: Mapping[str, bytes],
         known: frozenset[str],
+        scopes: Sequence[str] = (),
     ) -> Iterator[Any]:
         """The engine's events, and what `wire.py` adds to them; `known` are the embeddings that the driver has."""
         try:
             self._engine.adopt_embeddings(embeddings)
-            for event in self._engine.run(requests, lambda index: (run, index) in self._cancelled, latents):
+
+            def is_cancelled(index: int) -> bool:
+                return (run, index) in self._cancelled
+
+            for event in self._engine.run(requests, is_cancelled, latents, scopes):
                 yield event
                 if isinstance(event, PhaseFinished) and event.measurement.phase is Phase.ENCODE:
                     yield Embeddings(self._files(requests, known))

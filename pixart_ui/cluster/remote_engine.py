@@ -99,12 +99,13 @@ class RemoteEngine:
         requests: Sequence[ResolvedRequest],
         is_cancelled: IsCancelled,
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Iterator[Event]:
         """As `Engine.run`. Raises what that raises as PixArtError, EngineLost, and UnexpectedRemoteError."""
         number, kept = next(self._runs), self._shelf.names()
         wanted: Wanted = self._actor.ask("wanted", list(requests), timeout_seconds=ANSWER_SECONDS)
         given = self._shelf.take(wanted.lacking & kept)
-        arguments = (list(requests), dict(latents) if latents is not None else {}, given, kept)
+        arguments = (list(requests), dict(latents) if latents is not None else {}, given, kept, tuple(scopes))
         stream = self._actor.stream("run", number, *arguments)
         following = _Following(self._actor, number, len(requests), is_cancelled)
         try:

@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EmbeddingKey:
-    """Everything that an embedding depends on. `encoder` is the hash of its weights, `versions` of what computes it."""
+    """Everything that an embedding depends on. `encoder` is the hash of its weights, `versions` of what computes it.
+
+    `scope` keeps those apart who must not learn what others asked for; empty where there is nobody else.
+    """
 
     text: str
     encoder: str
@@ -44,9 +47,13 @@ class EmbeddingKey:
     max_tokens: int
     clean_caption: bool
     versions: tuple[str, ...]
+    scope: str = ""
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        if not self.scope:
+            del values["scope"]  # as it was written before there were any
+        return json.dumps(values, sort_keys=True)
 
 
 @dataclass(frozen=True)

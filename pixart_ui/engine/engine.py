@@ -142,18 +142,20 @@ class Engine:
         requests: Sequence[ResolvedRequest],
         is_cancelled: IsCancelled,
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
         *,
         forced: Forced | None = None,
     ) -> Iterator[Event]:
         """Make the pictures of requests that share checkpoint, precisions, numerics and whether blocks are compiled.
 
         A picture whose `latents` are given, as `LatentsReady` said them in a run with the same of `latents_keys`, is
-        decoded at once. With `forced` the weights are held that way, and every text is encoded.
+        decoded at once. With `forced` the weights are held that way, and every text is encoded. With `scopes`, one for
+        each request, an embedding that was kept in another scope is not used.
 
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
-        group = self._opening.open(requests, latents, forced)
+        group = self._opening.open(requests, latents, forced, scopes)
         yield Planned(group.plan)
         try:
             with closing(self._preparation(group, is_cancelled)) as preparation:
@@ -300,7 +302,8 @@ class Engine:
             states = encode(group.missing, encoder, self._device.torch_device)
             for tokens, embedding in zip(group.missing, states, strict=True):
                 group.embeddings[tokens.text] = embedding
-                self._embeddings.put(self._opening.embedding_key(group, tokens.text), embedding)
+                for key in self._opening.embedding_keys(group, tokens.text):
+                    self._embeddings.put(key, embedding)
             measurement = clock.stop(encoder)
             self._learn(group.plan, demand, measurement, measurement.seconds / demand.num_passes)
         yield from ()

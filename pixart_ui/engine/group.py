@@ -39,6 +39,7 @@ class Group:
 
     `embeddings` fills while texts are encoded. `tiles` are the pieces that each picture is decoded in. `plan` is
     replaced when a phase runs out of memory; `notes` says so. `latents` are those that an earlier run made already.
+    `scopes` are those of the requests' embeddings in the cache; none where all share them.
     """
 
     requests: Sequence[ResolvedRequest]
@@ -55,6 +56,7 @@ class Group:
     plan: Plan
     latents: Mapping[int, LatentArray] = field(default_factory=dict)
     forced: Forced | None = None
+    scopes: Sequence[str] = ()
     kernel: str = ""
     blocks: str = ""
     is_cap_lifted: bool = False
@@ -70,6 +72,13 @@ class Group:
     @property
     def has_fixed_residency(self) -> bool:
         return self.forced is not None and self.forced.residency is not None
+
+    def scopes_of(self, text: str) -> list[str]:
+        """Whose requests have that text."""
+        if not self.scopes:
+            return [""]
+        owning = [scope for scope, texts in zip(self.scopes, self.texts, strict=True) if text in list(texts)]
+        return list(dict.fromkeys(owning))
 
     def plan_of(self, index: int) -> Plan:
         """The plan with the picture's own decode tile, or the smaller one that memory was enough for."""

@@ -7,7 +7,7 @@ they are before their first step, and the sizes of weights that are prepared.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,7 @@ class Opening:
         requests: Sequence[ResolvedRequest],
         latents: Mapping[int, LatentArray] | None = None,
         forced: Forced | None = None,
+        scopes: Sequence[str] = (),
     ) -> Group:
         """Drop what another checkpoint left on the device, and plan. Raises what `Engine.run` raises."""
         first = requests[0]
@@ -102,13 +103,16 @@ class Opening:
             plan=Plan(()),
             latents={} if latents is None else latents,
             forced=forced,
+            scopes=scopes,
         )
         self._see_texts(group)
         self._plan(group)
         return group
 
-    def embedding_key(self, group: Group, text: str) -> EmbeddingKey:
-        return self._key(group.requests[0], text, group.hashes)
+    def embedding_keys(self, group: Group, text: str) -> list[EmbeddingKey]:
+        """One for each scope that the text is asked for in."""
+        key = self._key(group.requests[0], text, group.hashes)
+        return [replace(key, scope=scope) for scope in group.scopes_of(text)]
 
     def known_text(self, request: ResolvedRequest) -> KnownText | None:
         """The embedding of its prompt that is kept, with the words of its tokens; None where none is."""
@@ -146,9 +150,9 @@ class Opening:
         undrawn = [pair for index, pair in enumerate(group.texts) if index not in group.latents]
         for text in dict.fromkeys(text for pair in undrawn for text in pair):
             is_measured = group.forced is not None
-            embedding = None if is_measured else self.embeddings.get(self.embedding_key(group, text))
-            if embedding is not None:
-                group.embeddings[text] = embedding
+            kept = [] if is_measured else [self.embeddings.get(key) for key in self.embedding_keys(group, text)]
+            if kept and kept[0] is not None and all(embedding is not None for embedding in kept):
+                group.embeddings[text] = kept[0]
             else:
                 group.missing.append(tokens[text])
         group.num_tokens = max(found.count for found in (group.missing or tokens.values()))

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.errors import DiskFullError
 from pixart_ui.events import (
     Event,
@@ -63,6 +64,7 @@ class EngineLike(Protocol):
         requests: Sequence[ResolvedRequest],
         is_cancelled: Callable[[int], bool],
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Iterator[Event]: ...
 
 
@@ -110,7 +112,8 @@ class GroupRun:
         """The same, with a word to whoever follows it after each event."""
         try:
             latents = self._find_latents()
-            events = self._engine.run([job.request for job in self._jobs], self._is_cancelled, latents)
+            requests, scopes = [job.request for job in self._jobs], [_scope(job) for job in self._jobs]
+            events = self._engine.run(requests, self._is_cancelled, latents, scopes)
             for event in events:
                 self._settle()
                 self._record(event)
@@ -294,6 +297,11 @@ class GroupRun:
         if len(self._previews) > 2:
             self._previews.popleft().unlink(missing_ok=True)
         return path.name
+
+
+def _scope(job: Job) -> str:
+    """What people asked for who sign in stays apart, in the embedding cache as well."""
+    return "" if job.owner == LOCAL_OWNER else job.owner
 
 
 def image_name(job: Job) -> str:

@@ -83,6 +83,7 @@ class MeasuredEngine(EngineLike, Protocol):
         requests: Sequence[ResolvedRequest],
         is_cancelled: Callable[[int], bool],
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
         *,
         forced: Forced | None = None,
     ) -> Iterator[Event]: ...

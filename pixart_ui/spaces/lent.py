@@ -83,6 +83,7 @@ class LentEngine:
         requests: Sequence[ResolvedRequest],
         is_cancelled: Callable[[int], bool],
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Iterator[Event]:
         """As the engine's own, with a GPU that is asked for now and given back at the end.
 

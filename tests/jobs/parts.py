@@ -81,6 +81,7 @@ class PlainEngine:
         requests: Sequence[ResolvedRequest],
         is_cancelled: IsCancelled,
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Iterator[Event]:
         self.groups.append([request.seed for request in requests])
         yield PhaseStarted(Phase.ENCODE)
