@@ -110,6 +110,7 @@ class Chores:
                 raise InputError(f"{subject} is busy, a {busy.kind} of it is running: wait for it, or cancel it.")
             if len(running) >= MAX_AT_ONCE:
                 raise InputError(f"{len(running)} such tasks are running, at most {MAX_AT_ONCE} may: wait for one.")
+            self._forget(subject)
             chore = Chore(kind, subject, detail, started_at=time.time(), changed_at=time.time())
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{chore.key}.json"
@@ -135,8 +136,12 @@ class Chores:
         with self._lock:
             chore = self._find(key)
             if chore is not None and chore.state is not ChoreState.RUNNING:
-                (self._folder / f"{chore.key}.json").unlink(missing_ok=True)
-                self._cancel_mark(chore.key).unlink(missing_ok=True)
+                self._remove(chore)
+
+    def forget(self, subject: str) -> None:
+        """Put aside all that ended and was about it, as it is gone."""
+        with self._lock:
+            self._forget(subject)
 
     def is_busy(self, subject: str) -> bool:
         return any(chore.subject == subject and chore.state is ChoreState.RUNNING for chore in self.all())
@@ -148,6 +153,15 @@ class Chores:
                 process.stdin.close()
             process.terminate()
             process.wait()
+
+    def _forget(self, subject: str) -> None:
+        for chore in self.all():
+            if chore.subject == subject and chore.state is not ChoreState.RUNNING:
+                self._remove(chore)
+
+    def _remove(self, chore: Chore) -> None:
+        (self._folder / f"{chore.key}.json").unlink(missing_ok=True)
+        self._cancel_mark(chore.key).unlink(missing_ok=True)
 
     def _find(self, key: str) -> Chore | None:
         return next((chore for chore in self.all() if chore.key == key), None)

@@ -72,6 +72,7 @@ def _delete(services: Services, name: str) -> str:
     if any(job.request.checkpoint == name for job in open_jobs):
         raise InputError(words.IN_USE.format(title=checkpoint.title))
     freed = services.hub.remove(checkpoint, [entry for entry in services.catalog if not entry.is_local])
+    services.chores.forget(name)
     services.disk.forget()
     return words.DELETED.format(title=checkpoint.title, size=human(freed))
 
