@@ -5,6 +5,7 @@ Gradio reads a whole JSON body into memory before anything looks at it, and boun
 
 from __future__ import annotations
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,4 +44,10 @@ class SizeGuard:
                 raise HTTPException(413, REFUSAL)
             return message
 
-        await self._app(scope, counted, send)
+        async def told(message: Message) -> None:
+            """Whoever still sends is cut off."""
+            if num_bytes > most and message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, counted, told)

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.route_utils import CustomCORSMiddleware
+from starlette.middleware import Middleware
 
 from pixart_ui.access.events import carry
 from pixart_ui.access.gate import Mode
@@ -21,6 +22,7 @@ from pixart_ui.services import Services
 from pixart_ui.ui import on_space as spaces
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
+from pixart_ui.ui.api_status import ApiStatus, check_shapes
 from pixart_ui.ui.compare_routes import compare_routes
 from pixart_ui.ui.compare_tab import build_compare, build_compare_controls
 from pixart_ui.ui.exports import export_routes
@@ -96,6 +98,7 @@ def serve(
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services, on_space)
+    check_shapes(page)
     if opening.door.mode is not Mode.LOCAL:
         carry(page)
     app, _, _ = page.launch(**_launch_settings(services, live, opening))
@@ -135,7 +138,7 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
         "css": theme.css() + spaces.css(),
         "js": theme.script(),
         "app_kwargs": {
-            "middleware": guards(opening, settings.temp_dir / "gradio", sign_in_page),
+            "middleware": [*guards(opening, settings.temp_dir / "gradio", sign_in_page), Middleware(ApiStatus)],
             "routes": [
                 *sign_in_routes(opening.door),
                 *sharing_routes(services, opening.door),

@@ -66,7 +66,7 @@ def test_plain_http_does_without_the_client(server: Server) -> None:
     assert answer.status_code == 200
     assert set(answer.json()["data"][0]) == {"jobs", "total"}
     wrong = httpx.post(f"{server.url}/gradio_api/run/status", json={"data": [[10**9]]})
-    assert wrong.status_code == 500
+    assert wrong.status_code == 422
     assert wrong.json()["error"].startswith("Job 1000000000 is unknown")
     assert "Traceback" not in wrong.text
 

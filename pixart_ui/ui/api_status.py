@@ -1,0 +1,82 @@
+"""What a program's request is answered with that cannot be: 422, and not the 500 that Gradio has for every error.
+
+A server's own fault stays a 500. Requests that come through Gradio's queue are answered in its stream, as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from typing import Any
+
+import gradio as gr
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixart_ui.access.http import refuse
+
+REFUSED_KEY = "pixart_ui.refused"
+API = "/gradio_api/"
+NO_REQUEST = "This is no request of an endpoint here: see /gradio_api/info.\n"
+logger = logging.getLogger(__name__)
+# The present request; threads that work for it have it too.
+_asked: ContextVar[Scope | None] = ContextVar("asked", default=None)
+
+
+def note_refusal() -> None:
+    """Say that the present request is refused for what it asks."""
+    if (scope := _asked.get()) is not None:
+        scope[REFUSED_KEY] = True
+
+
+def check_shapes(page: gr.Blocks) -> None:
+    """Too few values, or too many, get a sentence as well, and no traceback in the log."""
+    check = page.validate_inputs
+
+    def checked(*args: Any, **named: Any) -> Any:
+        try:
+            return check(*args, **named)
+        except ValueError as error:
+            note_refusal()
+            raise WrongShape(str(error).strip().splitlines()[0], print_exception=False) from None
+
+    page.validate_inputs = checked
+
+
+class WrongShape(gr.Error):
+    """Other values were sent than an endpoint takes."""
+
+
+class ApiStatus:
+    """Turns the status of refused requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(API):
+            await self._app(scope, receive, send)
+            return
+
+        has_begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                if message["status"] == 500 and scope.get(REFUSED_KEY):
+                    message["status"] = 422
+            await send(message)
+
+        token = _asked.set(scope)
+        try:
+            await self._app(scope, receive, told)
+        except HTTPException:
+            raise
+        except Exception as error:  # Gradio raises whatever it stumbles over before any handler of ours is called
+            if has_begun:
+                raise
+            logger.warning("A request of the API could not be taken (%s)", type(error).__name__)
+            await refuse(scope, receive, send, NO_REQUEST, 422)
+        finally:
+            _asked.reset(token)

@@ -1,0 +1,158 @@
+"""Every address that the running app has, found by asking the app: for nobody, with a wrong cookie, for another member.
+
+A new address is asked by itself. What is open to everybody is named here, and nothing else may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from pixart_ui.services import Services
+from pixart_ui.settings import Settings
+from tests.security.parts import Person, SharedServer
+
+SECRET = "a purple teapot that nobody else may know of"
+OPEN = {"/healthz", "/login", "/login/", "/link/{token}", "/link/{token}/picture.png", "/link/{token}/report.html"}
+REFUSED = (401, 403, 404)
+
+
+@pytest.fixture(scope="module")
+def all_routes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
+    """Method and address of every route of the app that is served, put together as `serve` does."""
+    from pixart_ui.access.opening import open_door
+    from pixart_ui.access.sharing import Sharing
+    from tests.security.walking import routes_of
+
+    services = Services.open(Settings(data_dir=tmp_path_factory.mktemp("walked")))
+    opening = open_door(services.settings, Sharing(auth=("ada:correct-horse",)), {})
+    return routes_of(services, opening)
+
+
+def filled(path: str, values: dict[str, str]) -> str:
+    """The address with something in each of its places."""
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values.get(found[1], "1"), path)
+
+
+def test_there_are_many_addresses(all_routes: list[tuple[str, str]]) -> None:
+    paths = {path for _, path in all_routes}
+    assert len(paths) > 80
+    assert {"/live", "/pictures/{name}", "/gradio_api/queue/join", "/archive.zip", "/account"} <= paths
+
+
+def test_nobody_gets_anything_without_signing_in(
+    shared: SharedServer, bob: Person, all_routes: list[tuple[str, str]]
+) -> None:
+    (job_id,) = bob.submitted(prompt=SECRET)
+    (job,) = bob.wait(job_id)
+    name = job["image"].partition("?")[0].rpartition("/")[2]
+    wrong = {f"pixart-ui-{shared.port}": "x" * 43, "access-token": "x" * 22}
+    for cookies in ({}, wrong):
+        person = shared.person()
+        person.http.cookies.update(cookies)
+        asked = 0
+        for method, path in all_routes:
+            if path in OPEN:
+                continue
+            address = filled(path, {"name": name, "id": "1", "path": f"/{name}", "path_or_url": f"/{name}"})
+            answer = person.http.request(method, address)
+            assert answer.status_code in REFUSED, (method, address, answer.status_code)
+            assert SECRET not in answer.text
+            assert "gradio_config" not in answer.text
+            asked += 1
+        assert asked > 100
+
+
+def everything_of(person: Person) -> Iterator[tuple[str, str]]:
+    """What a member asks that is about others: the app's own addresses, with the names of another's things."""
+    (job_id,) = person.ids[-1:]
+    (job,) = person.status(job_id)
+    image = job["image"].partition("?")[0]
+    name = image.rpartition("/")[2]
+    yield from (
+        (image, "the picture"),
+        (f"/thumbnails/{name}", "its thumbnail"),
+        (f"/gallery/pictures/{name}", "the picture in the gallery"),
+        (f"/gallery/thumbnails/{name}", "its thumbnail there"),
+        (f"/share/picture/{name}", "sharing it"),
+        (f"/gallery.zip?pictures={job_id}", "an archive of it"),
+        (f"/archive.zip?jobs={job_id}", "an archive of its job"),
+        (f"/gradio_api/file=/{name}", "Gradio's way to it"),
+    )
+
+
+def test_a_member_finds_nothing_of_another(shared: SharedServer, bob: Person, eve: Person, ada: Person) -> None:
+    if not bob.ids:
+        bob.wait(*bob.submitted(prompt=SECRET))
+    for address, what in everything_of(bob):
+        answer = eve.http.get(address)
+        assert answer.status_code in REFUSED, (what, answer.status_code)
+        assert bob.http.get(address).status_code == 200 or "file=" in address, what
+        assert ada.http.get(address).status_code == 200 or "file=" in address, what
+    job_id = bob.ids[-1]
+    for path in (shared.settings.images_dir, shared.data_dir / "journal.sqlite3"):
+        assert eve.http.get(f"/gradio_api/file={path}").status_code in REFUSED
+        assert ada.http.get(f"/gradio_api/file={path}").status_code in REFUSED
+    for call, data in (("status", [job_id]), ("result", job_id)):
+        answer = eve.call(call, data)
+        assert "is unknown" in answer.text
+        assert SECRET not in answer.text
+    assert eve.call("cancel", [job_id]).json()["data"] == [[]]
+    assert eve.call("list", None, SECRET, 50, 0).json()["data"][0]["total"] == 0
+
+
+@pytest.mark.parametrize("address", ["/export/queue.csv?state=all", "/export/queue.json?state=all"])
+def test_exports_hold_ones_own_jobs_alone(address: str, bob: Person, eve: Person) -> None:
+    bob.submitted(prompt=SECRET)
+    assert SECRET in bob.http.get(address).text
+    assert SECRET not in eve.http.get(address).text
+    assert SECRET not in eve.http.get(f"{address}&jobs={bob.ids[-1]}").text
+
+
+@pytest.mark.parametrize("tab", ["single", "queue", "compare", "gallery", "system"])
+def test_the_live_state_shows_no_prompt_of_another(tab: str, bob: Person, eve: Person) -> None:
+    bob.submitted(prompt=SECRET, steps=50)
+    for state in ("open", "all", "done"):
+        query = {"tab": tab, "state": state, "folds": "done,failed", "job": str(bob.ids[-1])}
+        for text in ("", "teapot"):
+            shown = eve.http.get("/live", params={**query, "text": text})
+            assert shown.status_code == 200
+            assert "teapot" not in shown.text.replace("data-total", "").replace(f"“{text}”", "") or text
+            assert SECRET not in shown.text
+    batch = bob.http.get("/live", params={"tab": "queue"}).text.partition('data-batch=\\"')[2][:16]
+    assert batch
+    assert SECRET not in eve.http.get("/live", params={"batch": batch}).text
+    if tab == "queue":
+        assert "somebody else" in eve.http.get("/live", params={"tab": "queue"}).text
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "duplicate", "first", "restore"])
+def test_another_members_job_cannot_be_changed(verb: str, shared: SharedServer, bob: Person, eve: Person) -> None:
+    (job_id,) = bob.submitted(prompt=SECRET, steps=50)
+    told = acted(shared, eve, f"{verb}:{job_id}")
+    assert "not" in told or "unknown" in told or "over" in told
+    (job,) = bob.status(job_id)
+    assert job["state"] in ("queued", "running", "done")
+    assert not job["is_cancel_requested"]
+    assert eve.call("list", None, None, 500, 0).json()["data"][0]["total"] == 0
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_only_the_owner_pauses_the_queue(verb: str, shared: SharedServer, eve: Person) -> None:
+    assert "Only the owner" in acted(shared, eve, verb)
+
+
+def acted(shared: SharedServer, person: Person, target: str) -> str:
+    """What a button of the queue's list answers."""
+    config = person.http.get("/config").json()
+    textboxes = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    for function in config["dependencies"]:
+        ids = [textboxes.get(target_id) for target_id, _ in function["targets"]]
+        if "do-queue" in ids and function["inputs"]:
+            body = {"data": [target] * len(function["inputs"]), "fn_index": function["id"]}
+            answer = person.http.post("/gradio_api/run/predict", json=body)
+            assert answer.status_code == 200, answer.text
+            return answer.text
+    raise AssertionError("no button for the queue")
