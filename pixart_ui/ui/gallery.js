@@ -52,7 +52,7 @@
     "gallery-kind": (data) => turn({ kind: data.kind, page: 1, picture: "" }),
     "gallery-page": (data) => { turn({ page: Number(data.page) }); byId("gallery-main").scrollIntoView({ block: "start" }); },
     "gallery-clear": () => { turn({ ...NOTHING }); setFields(); },
-    "gallery-make": () => { go("single"); document.querySelector("#field-prompt textarea")?.focus(); },
+    "gallery-make": () => { go("single"); setTimeout(() => document.querySelector("#field-prompt textarea")?.focus(), 50); }, // it is shown by then
     "gallery-open": () => { const input = pngInput(); if (input) { input.accept = ".png"; input.click(); } },
     "gallery-selected": (data) => (data.ask ? ask(data.ask, () => chosen(data.verb)) : chosen(data.verb)),
     "gallery-whole": () => { isWhole = true; reflect(); },
