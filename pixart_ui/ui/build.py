@@ -19,6 +19,8 @@ from pixart_ui.access.gate import Mode
 from pixart_ui.access.guards import guards
 from pixart_ui.access.opening import Opening
 from pixart_ui.services import Services
+from pixart_ui.settings import Settings
+from pixart_ui.tidying import Room, keep_tidy
 from pixart_ui.ui import on_space as spaces
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
@@ -50,6 +52,8 @@ from pixart_ui.ui.words import spaces as space_words
 from pixart_ui.ui.words import system as system_words
 
 TEMP_KEPT_SECONDS = 24 * 3600
+TEMP_BYTES = 2 * 1024**3
+THUMBNAIL_BYTES = 512 * 1024**2
 # Far above what is read of a file, so that a large one gets our sentence and not Gradio's.
 MAX_UPLOAD = "128mb"
 
@@ -105,6 +109,7 @@ def serve(
     _take_out_cors(app)
     opening.door.is_starting = False
     let_rest(page)
+    keep_tidy(_copies(settings), ended := threading.Event())
     print(f"{words.TITLE} is at http://{_shown_host(settings.host)}:{settings.port}", flush=True)
     _tell(opening)
     if is_tunnelled:
@@ -112,6 +117,7 @@ def serve(
     try:
         _wait_for_signal()
     finally:
+        ended.set()
         page.close(verbose=False)
 
 
@@ -173,6 +179,14 @@ def _tell(opening: Opening) -> None:
 
 def _shown_host(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+
+
+def _copies(settings: Settings) -> list[Room]:
+    """Folders of what can be made or brought again: uploads and Gradio's copies, and small pictures."""
+    return [
+        Room(settings.temp_dir / "gradio", TEMP_KEPT_SECONDS, TEMP_BYTES),
+        Room(settings.thumbnails_dir, None, THUMBNAIL_BYTES),
+    ]
 
 
 def _wait_for_signal() -> None:
