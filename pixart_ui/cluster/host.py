@@ -82,9 +82,9 @@ class Host:
     def latents_keys(self, requests: Sequence[ResolvedRequest]) -> list[str]:
         return self._engine.latents_keys(requests)
 
-    def wanted(self, requests: Sequence[ResolvedRequest]) -> Wanted:
+    def wanted(self, requests: Sequence[ResolvedRequest], scopes: Sequence[str]) -> Wanted:
         """Which embeddings these need. Raises CheckpointError."""
-        paths = self._engine.embedding_paths(requests)
+        paths = self._engine.embedding_paths(requests, scopes)
         return Wanted(tuple(path.name for path in paths), frozenset(path.name for path in paths if not path.exists()))
 
     def run(
@@ -106,7 +106,7 @@ class Host:
             for event in self._engine.run(requests, is_cancelled, latents, scopes):
                 yield event
                 if isinstance(event, PhaseFinished) and event.measurement.phase is Phase.ENCODE:
-                    yield Embeddings(self._files(requests, known))
+                    yield Embeddings(self._files(requests, scopes, known))
         except PixArtError as error:
             yield Ended(error.message, is_expected=True)
         except Exception as error:
@@ -119,6 +119,8 @@ class Host:
         key = str(self._info.get("calibration_key"))
         yield Learned(key, Table.load(self._settings.calibration_path).of(key))
 
-    def _files(self, requests: Sequence[ResolvedRequest], known: frozenset[str]) -> dict[str, bytes]:
-        paths = [path for path in self._engine.embedding_paths(requests) if path.name not in known]
+    def _files(
+        self, requests: Sequence[ResolvedRequest], scopes: Sequence[str], known: frozenset[str]
+    ) -> dict[str, bytes]:
+        paths = [path for path in self._engine.embedding_paths(requests, scopes) if path.name not in known]
         return {path.name: path.read_bytes() for path in paths if path.exists()}

@@ -72,8 +72,8 @@ class GpuWorker:
         keys: list[str] = self._host.latents_keys(requests)
         return keys
 
-    def wanted(self, requests: Sequence[Any]) -> Wanted:
-        found: Wanted = self._host.wanted(requests)
+    def wanted(self, requests: Sequence[Any], scopes: Sequence[str]) -> Wanted:
+        found: Wanted = self._host.wanted(requests, scopes)
         return found
 
     def run(self, *arguments: Any) -> Iterator[Any]:

@@ -103,7 +103,7 @@ class RemoteEngine:
     ) -> Iterator[Event]:
         """As `Engine.run`. Raises what that raises as PixArtError, EngineLost, and UnexpectedRemoteError."""
         number, kept = next(self._runs), self._shelf.names()
-        wanted: Wanted = self._actor.ask("wanted", list(requests), timeout_seconds=ANSWER_SECONDS)
+        wanted: Wanted = self._actor.ask("wanted", list(requests), tuple(scopes), timeout_seconds=ANSWER_SECONDS)
         given = self._shelf.take(wanted.lacking & kept)
         arguments = (list(requests), dict(latents) if latents is not None else {}, given, kept, tuple(scopes))
         stream = self._actor.stream("run", number, *arguments)

@@ -250,9 +250,9 @@ class Engine:
         """The embedding of a request's prompt and the words of its tokens, once `run` has encoded it."""
         return self._opening.known_text(request)
 
-    def embedding_paths(self, requests: Sequence[ResolvedRequest]) -> list[Path]:
+    def embedding_paths(self, requests: Sequence[ResolvedRequest], scopes: Sequence[str] = ()) -> list[Path]:
         """Where the embeddings of their texts are kept on disk, or would be. Raises CheckpointError."""
-        return self._opening.embedding_paths(requests)
+        return self._opening.embedding_paths(requests, scopes)
 
     def adopt_embeddings(self, files: Mapping[str, bytes]) -> None:
         """Keep embeddings that the same engine computed elsewhere; one that is not as it was written is left aside."""

@@ -124,11 +124,14 @@ class Opening:
         tokenizer = self._tokenizer(located.folders["tokenizer"])
         return KnownText.of(embedding, tokenize(key.text, tokenizer, request.max_tokens, request.numerics), tokenizer)
 
-    def embedding_paths(self, requests: Sequence[ResolvedRequest]) -> list[Path]:
+    def embedding_paths(self, requests: Sequence[ResolvedRequest], scopes: Sequence[str] = ()) -> list[Path]:
         """Where the embeddings of their texts are kept on disk, or would be. Raises CheckpointError."""
         hashes = self.hashes(self.locate(requests[0].checkpoint))
-        texts = dict.fromkeys(text for request in requests for text in self._texts(request))
-        keys = [self._key(requests[0], text, hashes) for text in texts]
+        owners = scopes if scopes else [""] * len(requests)
+        pairs = [
+            (text, scope) for request, scope in zip(requests, owners, strict=True) for text in self._texts(request)
+        ]
+        keys = [replace(self._key(requests[0], text, hashes), scope=scope) for text, scope in dict.fromkeys(pairs)]
         return [path for key in keys if (path := self.embeddings.path(key)) is not None]
 
     def _key(self, request: ResolvedRequest, text: str, hashes: Mapping[str, str]) -> EmbeddingKey:
