@@ -309,6 +309,11 @@ def kill_at_random(place: Arena, times: int, dice: random.Random) -> Count:
         place.check(count)
         # A job that was hit three times in the same step is given up with a reason: here it was not the cause.
         count.given_up += len(place.journal.retry_failed())
+    stored = place.stored()
+    with place.worker():
+        pass
+    count.drawn_again += len(stored & place.drawn())
+    count.given_up += len(place.journal.retry_failed())  # by the worker that followed the last blow
     recover(place, count)
     count.seconds = time.monotonic() - started
     return count
@@ -357,7 +362,8 @@ def main() -> None:
         counts["at random"] = kill_at_random(place, arguments.random, dice)
         different = num_different(place, NUM_COMPARED, dice)
     print(table(counts))
-    print("at random, by phase:", dict(counts["at random"].where))
+    at_random = counts["at random"]
+    print(f"at random, by phase: {dict(at_random.where)}; hit three times in one step and tried again: {at_random.given_up}")
     print(
         f"pictures of disturbed jobs that are not those of an undisturbed run: {different} of {NUM_COMPARED} compared"
     )
