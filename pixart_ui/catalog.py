@@ -267,7 +267,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: copy the whole checkpoint again.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): copy the whole checkpoint again.") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is not a JSON object: copy the whole checkpoint again.")

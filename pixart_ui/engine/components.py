@@ -257,10 +257,14 @@ class Components:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """T5's tokenizer, also from a folder with a bare `spiece.model` as the Hub has it. Raises CheckpointError."""
+    """T5's tokenizer, also from a folder with a bare `spiece.model` as the Hub has it. Raises CheckpointError.
+
+    Code that a folder brings is refused: unless told so, the library would ask about it on stdin.
+    """
     has_config = (folder / "tokenizer_config.json").exists() or (folder / "tokenizer.json").exists()
     with as_checkpoint_error(folder):
-        return (AutoTokenizer if has_config else T5Tokenizer).from_pretrained(folder, local_files_only=True)
+        tokenizers = AutoTokenizer if has_config else T5Tokenizer
+        return tokenizers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def latent_rgb(vae_folder: Path, family: str) -> LatentRgb:
     try:
         values = json.loads((vae_folder / "latent_rgb.json").read_text(encoding="utf-8"))
         return LatentRgb(tuple(tuple(row) for row in values["factors"]), tuple(values["bias"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ALPHA if family == "alpha" else SIGMA
 
 

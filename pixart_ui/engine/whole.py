@@ -56,6 +56,7 @@ def _load(source: WeightSource, device: Device) -> Any:
         "torch_dtype": device.storage_dtype(source.precision),
         "variant": source.variant(),
         "local_files_only": True,
+        "use_safetensors": all(path.suffix == ".safetensors" for path in source.files()),
     }
     compute_dtype = device.compute_dtype(source.precision)
     if source.whole is not TransformerPrecision.FP8:

@@ -78,7 +78,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         raise InputError(f"Picture {path.name!r} carries no settings of PixArt UI: choose a PNG made by this app.")
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise InputError(f"Picture {path.name!r} carries damaged settings: choose another PNG made by this app.")

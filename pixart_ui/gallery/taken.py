@@ -97,7 +97,7 @@ def read_graph(text: str) -> Taken:
     """ComfyUI's graph: its first sampler, and what leads into it."""
     try:
         graph = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         graph = None
     nodes = graph if isinstance(graph, dict) else {}
     sampler = next((node for node in nodes.values() if _is_sampler(node)), None)
@@ -239,7 +239,7 @@ def _unquoted(value: str) -> str:
     if len(value) > 1 and value.startswith('"') and value.endswith('"'):
         try:
             return str(json.loads(value))
-        except ValueError:
+        except (ValueError, RecursionError):
             return value[1:-1]
     return value
 

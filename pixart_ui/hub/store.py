@@ -16,6 +16,7 @@ from pixart_ui.errors import CheckpointError
 from pixart_ui.fingerprints import Fingerprints, combine, hash_file
 from pixart_ui.hub.contents import Contents
 from pixart_ui.hub.layout import Needed, needed
+from pixart_ui.hub.pickled import Allowed
 from pixart_ui.hub.places import command, snapshot_folder
 from pixart_ui.hub.progress import DownloadProgress
 from pixart_ui.hub.records import FileRecord, Records
@@ -65,15 +66,17 @@ class Hub:
         self._records = Records(records_dir)
         self._fingerprints = Fingerprints(records_dir / "hashes.jsonl")
         self._contents = Contents()
+        self._allowed = Allowed(records_dir)
         self._given_cache_dir = cache_dir
         self._endpoint = endpoint
 
     def locate(self, checkpoint: Checkpoint) -> Located:
-        """Where the components are. Raises CheckpointError: what is missing or damaged, and the remedy."""
+        """Where the components are. Raises CheckpointError: what is missing, damaged or not allowed, and the remedy."""
         parts, revisions = self._parts(checkpoint)
         problem = next(self._visible_problems(checkpoint, parts), None)
         if problem is not None:
             raise CheckpointError(problem.message)
+        self._refuse_pickled(checkpoint, parts)
         return Located(
             replace(checkpoint, pickled=tuple(part.component for part in parts if part.need.is_pickled)),
             {part.component: part.folder for part in parts},
@@ -101,9 +104,12 @@ class Hub:
     ) -> Located:
         """Fetch what is missing or damaged, go on where an earlier download stopped, and locate it.
 
-        An exception from `on_progress` stops the download; what has arrived is kept.
+        An exception from `on_progress` stops the download; what has arrived is kept. A local folder is only located.
+        Pickled files are refused unless `allow_pickle`, which for a local folder is remembered.
         Raises DownloadError (offline, not found, no access, no room), CheckpointError for a local folder.
         """
+        if checkpoint.folder is not None and allow_pickle:
+            self._allowed.add(checkpoint.folder)
         if not checkpoint.is_local:
             from pixart_ui.hub.download import Download  # imports huggingface_hub, which nobody else here needs
 
@@ -188,6 +194,16 @@ class Hub:
             }
             parts.append(_Part(component, folder, needed(component, files), files))
         return parts, {repo: entry.commit for repo, entry in record.items()}
+
+    def _refuse_pickled(self, checkpoint: Checkpoint, parts: list[_Part]) -> None:
+        """What was fetched pickled was allowed then. Raises CheckpointError."""
+        pickled = next((part for part in parts if part.need.is_pickled), None)
+        if checkpoint.folder is not None and pickled is not None and not self._allowed.has(checkpoint.folder):
+            raise CheckpointError(
+                f"{pickled.folder} holds pickled .bin weights only, which are not read unasked: save them as "
+                f"safetensors, or run `{command(checkpoint, allow_pickle=True)}`; they are then read with "
+                "weights_only=True, which runs nothing that they hold."
+            )
 
     def _visible_problems(self, checkpoint: Checkpoint, parts: list[_Part]) -> Iterator[Problem]:
         """What names, lengths and headers show. One problem for each file at most."""

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pixart_ui.catalog import from_folder
 from pixart_ui.engine.components import Components
 from pixart_ui.engine.device import Device, open_device
 from pixart_ui.engine.engine import Engine
@@ -188,5 +189,7 @@ def test_other_forms_of_files_are_loaded_at_fp8(tmp_path: Path, form: str) -> No
     else:
         torch.save(load_file(path), path.with_suffix(".bin"))
         path.unlink()
-    engine = open_engine(Hub(tmp_path / "records"), tmp_path / "weights")
+    hub = Hub(tmp_path / "records")
+    hub.download(from_folder(folder), allow_pickle=form == "pickled")
+    engine = open_engine(hub, tmp_path / "weights")
     assert len(images_of(run(engine, make_requests(folder, transformer_precision="fp8")))) == 1

@@ -129,12 +129,22 @@ def test_weights_that_are_there_only_as_a_variant_name_it(local_hub: Hub, local:
     assert local_hub.locate(local).variants == {"transformer": "fp16"}
 
 
-def test_weights_that_are_there_only_pickled_are_named(local_hub: Hub, local: Checkpoint, folder: Path) -> None:
+def test_weights_that_are_there_only_pickled_are_refused_unless_allowed_by_name(
+    local_hub: Hub, local: Checkpoint, folder: Path, tmp_path: Path
+) -> None:
     assert local_hub.locate(local).checkpoint.pickled == ()
     for path in (folder / "transformer").glob("*.safetensors"):
         path.unlink()
 
-    assert local_hub.locate(local).checkpoint.pickled == ("transformer",)
+    assert not local_hub.is_available(local)
+    with pytest.raises(CheckpointError, match=r"pickled \.bin weights only, .*models download .* --allow-pickle`"):
+        local_hub.locate(local)
+    with pytest.raises(CheckpointError, match="not read unasked"):
+        local_hub.download(local)
+
+    assert local_hub.download(local, allow_pickle=True).checkpoint.pickled == ("transformer",)
+    assert Hub(tmp_path / "records").locate(local).checkpoint.pickled == ("transformer",)
+    assert not Hub(tmp_path / "others").is_available(local)
 
 
 def test_a_missing_component_folder_is_said(local_hub: Hub, local: Checkpoint, folder: Path) -> None:
