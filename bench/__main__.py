@@ -6,6 +6,7 @@
     python -m bench list             # the strategies' names
     python -m bench adding           # many jobs from a CSV
     python -m bench queueing         # what the queue adds to the engine
+    python -m bench workers --help   # several workers on one queue
 
 Everything is real: `python app.py` in a process of its own with an empty data folder, PixArt-Tiny, pictures of 256²
 in 20 steps with guidance. The first picture is cold; the warm ones are new prompts afterwards.
@@ -51,6 +52,7 @@ COMMANDS = {
     "list": "bench.names",
     "queueing": "bench.queueing",
     "watching": "bench.watching",
+    "workers": "bench.workers",
 }
 
 

@@ -1,0 +1,218 @@
+"""Measures several workers on one queue: `python -m bench workers`.
+
+    python -m bench workers                                     # two slots of this processor, PixArt-Tiny
+    python -m bench workers --devices cuda:0,cuda:1 --full-size /tmp/sigma-1024 --size 1024x1024 --out two.json
+    python -m bench workers --devices auto --full-size /tmp/sigma-1024 --size 1024x1024 --out four.json
+    python -m bench workers --devices cpu --cluster auto        # one worker here, then those of a Ray cluster
+
+The same jobs are drawn by one worker and then by all, each time in a new data folder and with every worker warm. Told
+are pictures a second, how many times those of one worker they are, what the queue takes of a job beyond the engine's
+own seconds, and whether each picture is, bit for bit, the one that the single worker drew. `--full-size` is a Sigma of
+full size with random weights, made in that folder where it is not there yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import islice, product
+from pathlib import Path
+
+from PIL import Image
+
+from bench.results import write_aside
+from pixart_ui.devices import found_devices, parse_devices
+from pixart_ui.gpus import num_gpus
+from pixart_ui.jobs.fleet import Fleet
+from pixart_ui.jobs.job import Job, JobState
+from pixart_ui.request import GenerationRequest, parse_size
+from pixart_ui.services import Services
+from pixart_ui.settings import Settings
+
+GOAL_MILLISECONDS = 30.0
+# Two workers are to make so many times the pictures of one; other numbers in proportion.
+GOAL_PER_WORKER = {2: 1.9, 4: 3.7}
+START_SECONDS = 900.0
+POLL_SECONDS = 0.05
+COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "white")
+SHAPES = ("circle", "square", "tree", "house", "star", "heart", "boat", "moon")
+PLACES = ("at sunset", "in the snow", "at night", "on a hill", "in the rain", "by the sea")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to draw all jobs. `seconds` are from adding them to the last picture; milliseconds are of a job."""
+
+    name: str
+    num_workers: int
+    seconds: float
+    pictures_a_second: float
+    overhead_milliseconds: float
+    by_worker: list[int]
+    ready_seconds: float
+    names: list[str]
+
+
+def main(arguments: Sequence[str]) -> None:
+    given = _parser().parse_args(arguments)
+    checkpoint = str(_full_size(given.full_size).resolve()) if given.full_size is not None else given.checkpoint
+    devices = found_devices(parse_devices(given.devices), num_gpus(os.environ))
+    asked = requests(given, checkpoint)
+    runs: list[Run] = []
+    hashes: list[list[str]] = []
+    for name, settings in ways(devices, given.cluster):
+        run, found = measure(name, settings, asked, given.warm_up)
+        runs.append(run)
+        hashes.append(found)
+        print(shown(run, runs[0]), flush=True)
+    equal = [sum(a == b for a, b in zip(found, hashes[0], strict=True)) for found in hashes]
+    for run, num_equal in zip(runs[1:], equal[1:], strict=True):
+        print(f"{run.name}: {num_equal} of {len(asked)} pictures are those of one worker, bit for bit")
+    if given.out is not None:
+        document = {
+            "command": ["python", "-m", "bench", "workers", *arguments],
+            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+            "load_average": list(os.getloadavg()),
+            "jobs": len(asked),
+            "goals": {"overhead_milliseconds": GOAL_MILLISECONDS, "times_one_worker": GOAL_PER_WORKER},
+            "runs": [
+                asdict(run) | {"times_one_worker": runs[0].seconds / run.seconds, "bit_equal": num_equal}
+                for run, num_equal in zip(runs, equal, strict=True)
+            ],
+        }
+        write_aside(given.out, json.dumps(document, indent=1) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench workers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--devices", default="cpu,cpu", help="as for the app (default: %(default)s)")
+    parser.add_argument("--cluster", metavar="ADDRESS", help="measure a Ray cluster as well: auto, or HOST:PORT")
+    parser.add_argument("--jobs", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--size", default="64x64", help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--checkpoint", default="tiny", help="default: %(default)s")
+    parser.add_argument("--full-size", type=Path, metavar="FOLDER", help="a Sigma of full size with random weights")
+    parser.add_argument("--warm-up", type=int, default=4, help="jobs a worker draws before (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
+    return parser
+
+
+def _full_size(folder: Path) -> Path:
+    if not (folder / "model_index.json").exists():
+        subprocess.run([sys.executable, "-m", "bench.full_size", str(folder)], check=True)
+    return folder
+
+
+def requests(given: argparse.Namespace, checkpoint: str) -> list[GenerationRequest]:
+    """Each with a prompt of its own."""
+    width, height = parse_size(given.size)
+    texts = (f"a {colour} {shape} {place}" for place, colour, shape in product(PLACES, COLOURS, SHAPES))
+    values = {"checkpoint": checkpoint, "width": width, "height": height, "steps": given.steps}
+    return [
+        GenerationRequest.parse({"prompt": text, "seed": number, **values})
+        for number, text in enumerate(islice(texts, given.jobs))
+    ]
+
+
+def ways(devices: Sequence[str], cluster: str | None) -> Iterator[tuple[str, Settings]]:
+    """One worker first: it is what the others are compared with."""
+    nowhere = Settings(data_dir=Path())
+    # Slots of a processor have less of it each than a worker that is alone; the same slot alone is the fair measure.
+    yield "one worker", replace(nowhere, devices=(devices[0],))
+    if len(devices) > 1:
+        yield f"{len(devices)} workers", replace(nowhere, devices=tuple(devices))
+    if cluster is not None:
+        yield f"cluster {cluster}", replace(nowhere, cluster=cluster)
+
+
+def measure(
+    name: str, settings: Settings, asked: Sequence[GenerationRequest], num_warm_up: int
+) -> tuple[Run, list[str]]:
+    """One way, in a data folder that is new and goes; the hashes of the pictures are in the order of the jobs."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pixart-ui-bench-") as folder,
+        workers(replace(settings, data_dir=Path(folder))) as (services, fleet),
+    ):
+        started = time.monotonic()
+        num_wanted = max(1, len(settings.devices))
+        wait(lambda: sum(worker.is_taking for worker in services.journal.workers()) >= num_wanted, fleet)
+        ready = time.monotonic() - started
+        count = len(services.journal.workers())
+        warm = [asked[0].model_copy(update={"seed": 10_000 + number}) for number in range(num_warm_up * count)]
+        services.enqueue(warm)
+        wait(lambda: not services.journal.has_open(), fleet)
+        started, moment = time.monotonic(), time.time()
+        ids = [job.id for job in services.enqueue(asked)]
+        wait(lambda: not services.journal.has_open(), fleet)
+        seconds = time.monotonic() - started
+        jobs = services.journal.jobs(ids=ids, newest_first=False)
+        if failed := [job.error for job in jobs if job.state is not JobState.DONE]:
+            raise SystemExit(f"{len(failed)} pictures failed, the first since: {failed[0]}")
+        by_worker = Counter(job.worker for job in jobs)
+        names = sorted({str(worker.info.get("name")) for worker in services.journal.workers()})
+        at_work = sum(
+            max(job.finished_at or 0.0 for job in jobs if job.worker == worker) - moment for worker in by_worker
+        )
+        overhead = 1000 * (at_work - sum(map(engine_seconds, jobs))) / len(jobs)
+        run = Run(
+            name, count, seconds, len(jobs) / seconds, overhead, sorted(by_worker.values()), round(ready, 1), names
+        )
+        return run, [_hash(services, job) for job in jobs]
+
+
+def engine_seconds(job: Job) -> float:
+    """What the engine measured of one picture, and its share of what its group was encoded in."""
+    facts = job.facts if job.facts is not None else {}
+    seconds = {phase: found["seconds"] for phase, found in facts["measurements"].items()}
+    return float(seconds["encode"] / facts["group_size"] + seconds["denoise"] + seconds["decode"])
+
+
+@contextmanager
+def workers(settings: Settings) -> Iterator[tuple[Services, Fleet]]:
+    # Every run has the same number of threads a worker, so that the pictures can be the same.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    services = Services.open(settings)
+    fleet = Fleet(settings, services.journal, os.environ)
+    fleet.start()
+    try:
+        yield services, fleet
+    finally:
+        fleet.stop()
+        services.journal.close()
+
+
+def wait(is_done: Callable[[], bool], fleet: Fleet) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not is_done():
+        trouble = fleet.status()
+        if trouble is not None or time.monotonic() > deadline:
+            raise SystemExit(trouble if trouble is not None else f"Nothing came of it within {START_SECONDS:g} s.")
+        time.sleep(POLL_SECONDS)
+
+
+def _hash(services: Services, job: Job) -> str:
+    path = services.image_path(job)
+    assert path is not None
+    with Image.open(path) as image:
+        return hashlib.sha256(image.tobytes()).hexdigest()
+
+
+def shown(run: Run, one: Run) -> str:
+    return (
+        f"{run.name}: {run.seconds:.1f} s, {run.pictures_a_second:.2f} pictures a second, "
+        f"{one.seconds / run.seconds:.2f} times one worker, {run.overhead_milliseconds:.1f} ms a job beyond the "
+        f"engine, pictures by worker {run.by_worker}"
+    )
