@@ -363,7 +363,9 @@ def main() -> None:
         different = num_different(place, NUM_COMPARED, dice)
     print(table(counts))
     at_random = counts["at random"]
-    print(f"at random, by phase: {dict(at_random.where)}; hit three times in one step and tried again: {at_random.given_up}")
+    print(
+        f"at random, by phase: {dict(at_random.where)}; hit three times in one step, tried again: {at_random.given_up}"
+    )
     print(
         f"pictures of disturbed jobs that are not those of an undisturbed run: {different} of {NUM_COMPARED} compared"
     )
