@@ -25,11 +25,12 @@ RECENT = 24
 
 def single_regions(services: Services, look: Look, now: Moment, examples: Sequence[str]) -> dict[str, str]:
     asking = viewer.current()
-    recent = services.journal.jobs(states=[JobState.DONE], limit=RECENT, owner=asking.only)
+    done = services.journal.jobs(states=[JobState.DONE], limit=RECENT, owner=asking.only)
+    recent = _on_disk(services, done)
     if asking.only is not None:
         running, active = ([job for job in jobs if asking.may_see(job.owner)] for jobs in (now.running, now.active))
         now = replace(now, running=running, active=active)
-    shown = _shown(services, look, now, recent)
+    shown = _shown(services, look, now, done)
     job = _focus(shown, look.job)
     return {
         "stage": _stage(services, job, shown, now) if job is not None else result.empty_stage(examples),
@@ -61,12 +62,18 @@ def _of_batch(journal: Journal, batch: str, named: Sequence[int]) -> Sequence[Jo
 def _stage(services: Services, job: Job, shown: Sequence[Job], now: Moment) -> str:
     is_on_disk = services.image_path(job) is not None
     news = next((worker.info for worker in now.workers if worker.id == job.worker), {})
+    tiles = _on_disk(services, shown)
     html = result.stage(
-        job, shown, is_on_disk=is_on_disk, has_engine=now.has_engine, is_paused=now.paused is not None, news=news
+        job, tiles, is_on_disk=is_on_disk, has_engine=now.has_engine, is_paused=now.paused is not None, news=news
     )
     if now.trouble is not None and not job.state.is_end:
         html += f'<p class="message problem" role="alert">{escape(now.trouble)}</p>'
     return html
+
+
+def _on_disk(services: Services, jobs: Sequence[Job]) -> Sequence[Job]:
+    """Without those whose pictures somebody deleted since."""
+    return [job for job in jobs if job.state is not JobState.DONE or services.image_path(job) is not None]
 
 
 def _focus(shown: Sequence[Job], wanted: str) -> Job | None:

@@ -55,8 +55,9 @@ def _own(services: Services, checkpoint: str, styles: Sequence[str]) -> Mapping[
     asker = viewer.current()
     for job in services.journal.jobs(states=[JobState.DONE], limit=MAX_LOOKED_AT):
         style = job.request.style if job.request.style is not None else ""
-        if job.request.checkpoint == checkpoint and style in styles and asker.may_see(job.owner):
-            newest.setdefault(style, result.thumbnail_url(job))
+        is_wanted = job.request.checkpoint == checkpoint and style in styles and style not in newest
+        if is_wanted and asker.may_see(job.owner) and services.image_path(job) is not None:
+            newest[style] = result.thumbnail_url(job)
     return newest
 
 

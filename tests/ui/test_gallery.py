@@ -30,6 +30,9 @@ from pixart_ui.ui.gallery_routes import THUMBNAIL_SIDE, gallery_routes
 from pixart_ui.ui.gallery_taking import Taking
 from pixart_ui.ui.gallery_tiles import PAGE_SIZE
 from pixart_ui.ui.gallery_verbs import act
+from pixart_ui.ui.look import Look
+from pixart_ui.ui.moment import moment
+from pixart_ui.ui.single_live import single_regions
 from pixart_ui.ui.words import gallery as words
 from tests.ui.conftest import finish, start, submit
 
@@ -396,3 +399,13 @@ def test_the_index_of_a_journal_from_before_has_its_pictures(services: Services,
     assert alts(fresh) == ["a red circle"]
     assert fresh.journal.picture_names(PictureFilter()) == (job.image,)
     fresh.journal.close()
+
+
+def test_a_deleted_picture_leaves_no_hole_on_single(services: Services) -> None:
+    kept, deleted = make(services, "kept"), make(services, "deleted")
+    act(services, f"delete:{picture(services, deleted).id}")
+    regions = single_regions(services, Look(), moment(services.journal, (), None), ())
+    assert str(deleted.image) not in regions["strip"] + regions["stage"]
+    assert str(kept.image) in regions["strip"]
+    act(services, f"restore:{picture(services, deleted).id}")
+    assert str(deleted.image) in single_regions(services, Look(), moment(services.journal, (), None), ())["strip"]
