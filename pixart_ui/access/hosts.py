@@ -20,9 +20,13 @@ _PORT = re.compile(r":[0-9]{1,5}")
 
 
 class Hosts:
-    """The names, without ports. A tunnel's is added once it is known."""
+    """The names, without ports. A tunnel's is added once it is known.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    `has_addresses`: any address will do, as a platform asks whether its container lives; only names can be rebound.
+    """
+
+    def __init__(self, names: Iterable[str], *, has_addresses: bool = False) -> None:
+        self._has_addresses = has_addresses
         self._names = frozenset(name.lower() for name in names)
 
     def add(self, name: str) -> None:
@@ -31,7 +35,7 @@ class Hosts:
     def has(self, host: str) -> bool:
         """Whether a Host header names one of them, on whatever port."""
         name = without_port(host)
-        return name is not None and name in self._names
+        return name is not None and (name in self._names or (self._has_addresses and is_address(name)))
 
 
 def without_port(host: str) -> str | None:

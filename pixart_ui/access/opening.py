@@ -44,7 +44,7 @@ def open_door(settings: Settings, sharing: Sharing, environ: Mapping[str, str]) 
     """Raises InputError for credentials that cannot be, JournalError."""
     mode = mode_of(settings, sharing, environ)
     bound = (settings.host,) if is_address(settings.host) and settings.host not in UNSPECIFIED else ()
-    hosts = Hosts((*LOOPBACK, *bound, *sharing.allowed_hosts, *space_hosts(environ)))
+    hosts = Hosts((*LOOPBACK, *bound, *sharing.allowed_hosts, *space_hosts(environ)), has_addresses=mode is Mode.SPACE)
     if mode is not Mode.SHARED:
         return Opening(Door(mode, settings.port), hosts, frames=frame_ancestors(environ))
     made: tuple[Credential, ...] = ()
