@@ -21,7 +21,7 @@ from pixart_ui.gallery import images
 from pixart_ui.gallery import records as records_module
 from pixart_ui.gallery.picture import Picture, PictureFilter
 from pixart_ui.gallery.records import TRASH_DAYS, Gallery
-from pixart_ui.jobs import retention
+from pixart_ui.jobs import database, retention
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.request import GenerationRequest, resolve
@@ -286,3 +286,24 @@ def test_killed_between_delete_and_undo_every_picture_is_in_one_of_the_two_place
             after.restore([named(journal, name).id for name in deleted])
         for job in jobs:
             assert images.read_facts(settings.images_dir / str(job.image))["job"] == job.id
+
+
+def test_a_journal_from_before_the_gallery_has_its_pictures_with_owners_and_stars(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tuple(step for step in database.MIGRATIONS if step.name < "0006")
+    with monkeypatch.context() as older:
+        older.setattr(database, "MIGRATIONS", before)
+        journal = Journal(settings.journal_path)
+        with journal._change() as db:
+            db.execute(
+                "INSERT INTO jobs (batch, owner, state, position, request, group_key, created_at, finished_at, image, "
+                "is_starred) VALUES ('b', 'ann', 'done', 1, ?, 'k', 5, 9, 'old.png', 1)",
+                (images.read_request(write(settings.images_dir, "old.png", "a boat")).model_dump_json(),),
+            )
+        journal.close()
+    journal = Journal(settings.journal_path)
+    picture = named(journal, "old.png")
+    assert (picture.owner, picture.prompt, picture.made_at, picture.is_starred) == ("ann", "a boat", 9.0, True)
+    assert shown(Gallery(settings, journal), journal) == ["old.png"]
+    journal.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +31,8 @@ from pixart_ui.ui.gallery_routes import THUMBNAIL_SIDE, gallery_routes
 from pixart_ui.ui.gallery_taking import Taking
 from pixart_ui.ui.gallery_tiles import PAGE_SIZE
 from pixart_ui.ui.gallery_verbs import act
-from pixart_ui.ui.look import Look
+from pixart_ui.ui.live import Live
+from pixart_ui.ui.look import Look, Tab
 from pixart_ui.ui.moment import moment
 from pixart_ui.ui.single_live import single_regions
 from pixart_ui.ui.words import gallery as words
@@ -409,3 +411,25 @@ def test_a_deleted_picture_leaves_no_hole_on_single(services: Services) -> None:
     assert str(kept.image) in regions["strip"]
     act(services, f"restore:{picture(services, deleted).id}")
     assert str(deleted.image) in single_regions(services, Look(), moment(services.journal, (), None), ())["strip"]
+
+
+class Quiet:
+    """A supervisor without a trouble."""
+
+    def status(self) -> str | None:
+        return None
+
+
+def test_a_file_that_comes_from_elsewhere_is_news_for_the_gallery_alone(services: Services) -> None:
+    job = make(services)
+    source = services.settings.images_dir / str(job.image)
+    live, here, elsewhere = Live(services, Quiet(), ()), Look(tab=Tab.GALLERY), Look()
+    services.gallery.refresh()
+    before = live.state()
+    os.utime(services.settings.images_dir, (1, 1))
+    (services.settings.images_dir / "copied.png").write_bytes(source.read_bytes())
+    after = live.state()
+    assert after.mark(here) != before.mark(here)
+    assert after.mark(elsewhere) == before.mark(elsewhere)
+    assert not after.is_like(before)
+    assert 'data-total="2"' in live.render(after, here).regions["gallery-grid"]
