@@ -39,7 +39,7 @@
   function told() {
     for (const input of document.querySelectorAll("[aria-invalid=true]")) {
       input.removeAttribute("aria-invalid");
-      input.removeAttribute("aria-errormessage");
+      input.removeAttribute("aria-describedby");
     }
     for (const beside of document.querySelectorAll(".beside-field")) beside.remove();
     const message = document.querySelector("#message [data-field]");
@@ -49,10 +49,10 @@
     if (block.offsetParent === null) advanced()?.click();
     const beside = document.createElement("p");
     Object.assign(beside, { className: "message problem beside-field", id: "problem-beside", textContent: message.textContent });
-    block.append(beside);
+    (block.closest("#seed-row") || block).append(beside);
     for (const input of block.querySelectorAll("input, textarea")) {
       input.setAttribute("aria-invalid", "true");
-      input.setAttribute("aria-errormessage", beside.id);
+      input.setAttribute("aria-describedby", beside.id);
     }
     block.querySelector("textarea, input")?.focus();
     beside.scrollIntoView({ block: "nearest" });
@@ -76,6 +76,12 @@
     return element?.matches?.("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=range], [type=button])");
   }
 
+  // A tab that was not open shows its fields with the next frame.
+  function toPrompt() {
+    go("single");
+    requestAnimationFrame(() => document.querySelector("#field-prompt textarea")?.focus());
+  }
+
   function turnTo(tabs, index) {
     tabs[index]?.click();
     tabs[index]?.focus();
@@ -88,7 +94,7 @@
     if (at >= 0 && step !== undefined) turnTo(tabs, (at + step + tabs.length) % tabs.length);
     else if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
     else if (event.key === "?") acts.keys();
-    else if (event.key === "/") { go("single"); document.querySelector("#field-prompt textarea")?.focus(); }
+    else if (event.key === "/") toPrompt();
     else if (/^[1-9]$/.test(event.key) && tabs[event.key - 1]) turnTo(tabs, event.key - 1);
     else return;
     event.preventDefault();

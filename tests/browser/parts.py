@@ -158,8 +158,13 @@ def ask(page: Page, prompt: str) -> None:
 
 def make(page: Page, prompt: str) -> int:
     """Ask for a picture and wait until the stage is about it; its job's number."""
+    return after_pressing(page, lambda: ask(page, prompt))
+
+
+def after_pressing(page: Page, press: Callable[[], None]) -> int:
+    """Do what asks for a picture and wait until the stage is about it; its job's number."""
     before = max([newest_shown(page), *page.eval_on_selector_all("#strip .tile", JOBS)])
-    ask(page, prompt)
+    press()
     page.wait_for_function(
         "before => Number(document.querySelector('#stage .picture')?.dataset.job) > before", arg=before
     )
