@@ -20,7 +20,7 @@ from packaging.version import Version
 import pixart_ui
 from pixart_ui.commands.meter import human
 from pixart_ui.spaces import front_matter
-from pixart_ui.spaces.front_matter import ZERO_GPU_TORCHES
+from pixart_ui.spaces.front_matter import ZERO_GPU_TORCHES, is_version
 
 REQUIREMENTS = "requirements.txt"
 # Above this the Hub refuses a file that comes by plain `git push`; `hf upload` has no such limit.
@@ -88,31 +88,32 @@ def _look_at_requirements(report: SpacesReport, root: Path, sdk_version: str) ->
     everything = {name: [requirement] for name, requirement in asked.items()}
     for requirement in _required_by([*asked.values(), *map(Requirement, BROUGHT)]):
         everything.setdefault(_plain(requirement.name), []).append(requirement)
-    _look_at_torch(report, everything)
+    if "torch" not in asked:
+        report.problems.append(f"torch is not in {REQUIREMENTS}, and a Space brings none: add torch>=2.8,<3.")
+    _look_at_torch(report, everything.get("torch", []))
     _look_at_gradio(report, everything, sdk_version)
 
 
-def _look_at_torch(report: SpacesReport, everything: Mapping[str, Sequence[Requirement]]) -> None:
+def _look_at_torch(report: SpacesReport, requirements: Sequence[Requirement]) -> None:
     """Whether one of ZeroGPU's builds satisfies all who ask for torch."""
-    if "torch" not in everything:
-        report.problems.append(f"torch is not in {REQUIREMENTS}, and a Space brings none: add torch>=2.8,<3.")
-        return
-    report.torch = [version for version in ZERO_GPU_TORCHES if _fits(version, everything["torch"])]
+    report.torch = [version for version in ZERO_GPU_TORCHES if _fits(version, requirements)]
     if not report.torch:
-        asked = ", ".join(sorted({str(requirement) for requirement in everything["torch"]}))
+        asked = ", ".join(sorted({str(requirement) for requirement in requirements}))
         report.problems.append(
             f"No torch of ZeroGPU ({', '.join(ZERO_GPU_TORCHES)}) satisfies {asked}: widen what is asked for."
         )
 
 
 def _look_at_gradio(report: SpacesReport, everything: Mapping[str, Sequence[Requirement]], sdk_version: str) -> None:
-    if sdk_version and not _fits(sdk_version, everything.get("gradio", [])):
+    if not is_version(sdk_version):
+        return  # the front matter's own finding
+    if not _fits(sdk_version, everything.get("gradio", [])):
         asked = ", ".join(sorted({str(requirement) for requirement in everything["gradio"]}))
         report.problems.append(
             f"sdk_version {sdk_version} does not satisfy {asked}: write the version that {REQUIREMENTS} allows."
         )
     here = _installed("gradio")
-    if here is not None and sdk_version and here != sdk_version:
+    if here is not None and here != sdk_version:
         report.advice.append(
             f"sdk_version is {sdk_version}, and what is tested here is Gradio {here}: make them equal."
         )

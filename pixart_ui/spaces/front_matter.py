@@ -85,6 +85,14 @@ def advice(found: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"suggested_hardware {hardware!r} is none that is known here: choose one of {', '.join(HARDWARE)}."
 
 
+def is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
 def _version_problems(found: Mapping[str, Any]) -> Iterator[str]:
     python = found.get("python_version")
     if python is not None and not isinstance(python, str):
@@ -94,9 +102,7 @@ def _version_problems(found: Mapping[str, Any]) -> Iterator[str]:
         yield f'python_version {python} is not on ZeroGPU, which has {listed}: write "3.12".'
     elif python is not None and Version(python) < Version("3.11"):
         yield f'python_version {python} is older than this app needs, 3.11: write "3.12".'
-    try:
-        Version(str(found.get("sdk_version", "0")))
-    except InvalidVersion:
+    if not is_version(str(found.get("sdk_version", "0"))):
         yield f"sdk_version {found['sdk_version']!r} is not a version of Gradio: write one, such as 6.31.0."
 
 

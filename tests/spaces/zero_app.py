@@ -1,6 +1,6 @@
 """The real app as a Space on ZeroGPU, whose GPU is a processor and whose lender is `lender.py`.
 
-    python -m tests.spaces.zero_app FOLDER --port N --device cpu --data-dir FOLDER/data
+python -m tests.spaces.zero_app FOLDER --port N --device cpu --data-dir FOLDER/data
 """
 
 from __future__ import annotations
