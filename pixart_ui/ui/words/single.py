@@ -55,6 +55,17 @@ KEYS_GROUPS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("Del", "Cancel"),
         ),
     ),
+    (
+        "In the Gallery",
+        (
+            ("← → ↑ ↓", "Move between pictures; with Shift, select them"),
+            ("Space", "Select"),
+            ("Ctrl + A", "Select all of the page"),
+            ("Enter", "Open beside the others"),
+            ("S", "Give it a star, or take it away"),
+            ("Del", "Delete; it can be brought back"),
+        ),
+    ),
 )
 
 SCRIPT_WORDS: Mapping[str, str] = {"sending": SENDING}
