@@ -1,4 +1,4 @@
-"""The guards in their order, from the outside: headers, hosts, origins, sizes, the gate, Gradio's files."""
+"""The guards in their order, from the outside: headers, hosts, origins, the gate, sizes, Gradio's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pixart_ui.access.headers import SecurityHeaders
 from pixart_ui.access.hosts import HostGuard
 from pixart_ui.access.opening import Opening
 from pixart_ui.access.origins import OriginGuard
-from pixart_ui.access.sizes import SizeGuard
+from pixart_ui.access.sizes import UPLOADS_AN_HOUR, SizeGuard
+from pixart_ui.access.throttle import Throttle
 
 
 def guards(opening: Opening, copies: Path, page: Callable[[], str]) -> list[Middleware]:
@@ -22,7 +23,7 @@ def guards(opening: Opening, copies: Path, page: Callable[[], str]) -> list[Midd
         Middleware(SecurityHeaders, frames=opening.frames),
         Middleware(HostGuard, hosts=opening.hosts),
         Middleware(OriginGuard),
-        Middleware(SizeGuard),
         Middleware(Gate, door=opening.door, page=page),
+        Middleware(SizeGuard, uploads=Throttle(UPLOADS_AN_HOUR, 3600)),
         Middleware(FileGuard, copies=copies),
     ]

@@ -19,11 +19,10 @@ MAX_LINKS = 1000
 
 
 class Kind(StrEnum):
-    """What can be linked to, or shared to all: a picture by its file's name, a comparison by its id, a preset."""
+    """What can be linked to, or shared to all: a picture by its file's name, a comparison by its id."""
 
     PICTURE = "picture"
     COMPARISON = "comparison"
-    PRESET = "preset"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from pixart_ui.request import ResolvedRequest
 
 _COLUMNS = "id, name, owner, job, prompt, checkpoint, precision, style, width, height, made_at, is_starred, deleted_at"
 _NEWEST_FIRST = "ORDER BY made_at DESC, id DESC"
+# What the owner of the app shows to everybody who signs in.
+_SHARED = "name IN (SELECT target FROM shared WHERE kind='picture')"
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,12 @@ class PictureIndex(Database):
             rows = db.execute(f"SELECT id FROM pictures WHERE {condition} {_NEWEST_FIRST}", values)
             return tuple(row["id"] for row in rows)
 
-    def pictures(self, ids: Sequence[int], *, owner: str | None = None) -> tuple[Picture, ...]:
-        """Those of these that there are, of one owner or of all, newest first."""
+    def pictures(self, ids: Sequence[int], *, owner: str | None = None, or_shared: bool = False) -> tuple[Picture, ...]:
+        """Those of these that there are, of one owner or of all, newest first; `or_shared`: those shown to all too."""
+        theirs = f"(owner=:owner OR {_SHARED})" if or_shared else "owner=:owner"
         with self._read() as db:
             rows = db.execute(
-                f"SELECT {_COLUMNS} FROM pictures WHERE gone_at IS NULL AND (:owner IS NULL OR owner=:owner) "
+                f"SELECT {_COLUMNS} FROM pictures WHERE gone_at IS NULL AND (:owner IS NULL OR {theirs}) "
                 f"AND id IN (SELECT value FROM json_each(:ids)) {_NEWEST_FIRST}",
                 {"ids": json.dumps([*ids]), "owner": owner},
             ).fetchall()
@@ -170,8 +173,10 @@ def _condition(wanted: PictureFilter) -> tuple[str, dict[str, Any]]:
     if wanted.is_starred:
         conditions.append("is_starred")
     values: dict[str, Any] = {}
+    if wanted.owner is not None:
+        conditions.append(f"(owner=:owner OR {_SHARED} AND deleted_at IS NULL)")
+        values["owner"] = wanted.owner
     for column, value in (
-        ("owner", wanted.owner),
         ("checkpoint", wanted.checkpoint),
         ("precision", wanted.precision),
         ("style", wanted.style),

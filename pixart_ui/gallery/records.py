@@ -77,8 +77,8 @@ class Gallery:
             self._lock.release()
 
     def find(self, picture_id: int, *, owner: str | None = None) -> Picture:
-        """Raises InputError where there is no such picture, or it is another owner's."""
-        found = self._journal.pictures([picture_id], owner=owner)
+        """To look at. Raises InputError where there is no such picture, or it is another owner's and not shared."""
+        found = self._journal.pictures([picture_id], owner=owner, or_shared=True)
         if not found:
             raise unknown_picture()
         return found[0]

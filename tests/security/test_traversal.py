@@ -99,10 +99,10 @@ def test_no_field_that_takes_a_name_gives_a_file(field: str, shared: SharedServe
         assert "data" not in answer.json() or not text, (field, text, answer.text)
 
 
-def test_uploads_go_nowhere_else(shared: SharedServer, bob: Person) -> None:
+def test_uploads_go_nowhere_else(shared: SharedServer, ada: Person) -> None:
     for text in dict.fromkeys(texts_to_send(str(shared.data_dir))):
         name = text.replace("\0", "").replace('"', "")
-        answer = bob.http.post("/gradio_api/upload", files={"files": (name or "x", b"uploaded")})
+        answer = ada.http.post("/gradio_api/upload", files={"files": (name or "x", b"uploaded")})
         assert answer.status_code < 500, (name, answer.status_code)
         if answer.status_code == 200:
             for path in json.loads(answer.text):
