@@ -41,7 +41,7 @@ class TokenCounter:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._lock = threading.Lock()
-        self._processors: dict[Path, SentencePieceProcessor] = {}
+        self._processors: dict[Path, SentencePieceProcessor | None] = {}
 
     def read(self, prompt: str, style: Style | None, checkpoint: Checkpoint) -> Reading | None:
         """What T5 reads of the prompt in its style; None where the checkpoint has no vocabulary of that kind here."""
@@ -57,9 +57,17 @@ class TokenCounter:
         except CheckpointError:
             return None
         with self._lock:
-            if path not in self._processors and path.is_file():
-                self._processors[path] = SentencePieceProcessor(model_file=str(path))
-            return self._processors.get(path)
+            if path not in self._processors:
+                self._processors[path] = _load(path)
+            return self._processors[path]
+
+
+def _load(path: Path) -> SentencePieceProcessor | None:
+    """None for a file that is missing or no vocabulary: to count is a comfort, the engine says what is wrong."""
+    try:
+        return SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError):
+        return None
 
 
 def read_text(processor: SentencePieceProcessor, before: str, prompt: str, after: str, limit: int) -> Reading:
