@@ -113,6 +113,7 @@
     const shown = wall();
     if (!shown || tab() !== "gallery") return;
     view.page = Number(shown.dataset.page);
+    if (!sheet()) view.picture = ""; // it was removed
     setFields();
     const here = shots(), keys = new Set(here.map((element) => element.dataset.key));
     for (const key of picked) if (!keys.has(key)) picked.delete(key);
@@ -133,6 +134,7 @@
       element.toggleAttribute("data-current", element.dataset.key === view.picture);
     }
     byId("galleryplace")?.toggleAttribute("data-picking", picked.size > 0);
+    byId("galleryplace")?.toggleAttribute("data-open", Boolean(view.picture));
     const bar = document.querySelector("#gallery-bar .bar");
     if (!bar) return;
     const total = Number(wall()?.dataset.total || 0), isAll = picked.size > 0 && all.every((element) => picked.has(element.dataset.key));

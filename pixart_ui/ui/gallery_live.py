@@ -32,7 +32,7 @@ def gallery_regions(services: Services, look: GalleryLook) -> Mapping[str, str]:
     regions = {
         "gallery-kinds": gallery_tools.kinds(look, choices),
         "gallery-filters": gallery_tools.filters(look, choices, titles),
-        "gallery-count": gallery_tools.count(look, page.total),
+        "gallery-count": gallery_tools.count(page.total),
         "gallery-detail": _detail(services, look.picture, only),
     }
     grid = _grid(look, page, number)
@@ -57,7 +57,7 @@ def _page(services: Services, look: GalleryLook, only: str | None) -> tuple[Pict
 
 
 def _grid(look: GalleryLook, page: PicturePage, number: int) -> str:
-    inner = gallery_tiles.wall(page.pictures) if page.pictures else gallery_tiles.empty(look)
+    inner = gallery_tiles.wall(look, page.pictures) if page.pictures else gallery_tiles.empty(look)
     return (
         f'<div class="wall" data-digest="DIGEST" data-page="{number}" data-total="{page.total}">{inner}'
         f"{gallery_tiles.pager(number, page.total)}</div>"

@@ -23,9 +23,11 @@ def picture_url(picture: Picture, place: str = "pictures") -> str:
     return f"/gallery/{place}/{quote(picture.name, safe='')}?at={picture.made_at:.0f}"
 
 
-def wall(pictures: Sequence[Picture]) -> str:
+def wall(look: GalleryLook, pictures: Sequence[Picture]) -> str:
+    """In the trash with a word on how long they stay."""
     shots = "".join(_shot(picture) for picture in pictures)
-    return f'<ul class="shots" data-keyed aria-label="{words.PICTURES}">{shots}</ul>'
+    stay = words.TRASH_HINT.format(days=TRASH_DAYS) if look.kind is Kind.DELETED else ""
+    return f'<p class="hint stay">{stay}</p><ul class="shots" data-keyed aria-label="{words.PICTURES}">{shots}</ul>'
 
 
 def _shot(picture: Picture) -> str:

@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 
 from pixart_ui.gallery.picture import Choices
-from pixart_ui.gallery.records import TRASH_DAYS
 from pixart_ui.ui.fragments import button
 from pixart_ui.ui.gallery_look import NO_STYLE, GalleryLook, Kind
 from pixart_ui.ui.words import gallery as words
@@ -101,8 +100,6 @@ def _select(name: str, choices: Iterable[tuple[str, str, int]], chosen: str) -> 
     )
 
 
-def count(look: GalleryLook, total: int) -> str:
+def count(total: int) -> str:
     """How many are shown, for everybody to hear."""
-    text = words.counted(total, words.COUNT, words.COUNTS)
-    hint = f" {words.TRASH_HINT.format(days=TRASH_DAYS)}" if look.kind is Kind.DELETED and total else ""
-    return f'<p class="found" role="status">{text}<span class="subdued">{hint}</span></p>'
+    return f'<p class="found" role="status">{words.counted(total, words.COUNT, words.COUNTS)}</p>'
