@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from pixart_ui.byte_size import show_bytes
+from pixart_ui.commands.meter import human
 from pixart_ui.commands.weights import WEIGHTS
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.weights import WeightStore
@@ -83,7 +83,7 @@ def _download(chore: Chore, settings: Settings, teller: Teller) -> str:
         teller.tell(progress.done_bytes, progress.total_bytes, progress.file)
 
     located = hub.download(checkpoint, tell, allow_pickle=bool(checkpoint.pickled))
-    return f"{checkpoint.title} is on this disk: {show_bytes(hub.bytes_on_disk(located))}."
+    return f"{checkpoint.title} is on this disk: {human(hub.bytes_on_disk(located))}."
 
 
 def _verify(chore: Chore, settings: Settings, teller: Teller) -> str:
@@ -95,7 +95,7 @@ def _verify(chore: Chore, settings: Settings, teller: Teller) -> str:
         problems = hub.verify(checkpoint)
     if problems:
         raise CheckpointError(" ".join(problem.message for problem in problems))
-    return f"{checkpoint.title} is sound: {show_bytes(total)} were read."
+    return f"{checkpoint.title} is sound: {human(total)} were read."
 
 
 def _verify_store(store: WeightStore, teller: Teller) -> str:
@@ -108,7 +108,7 @@ def _verify_store(store: WeightStore, teller: Teller) -> str:
                 problems.append(f"{problem.message} It was removed and will be made again when it is needed.")
     if problems:
         raise CheckpointError(" ".join(problems))
-    return f"All converted weights are sound: {show_bytes(total)} were read."
+    return f"All converted weights are sound: {human(total)} were read."
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _prune(chore: Chore, settings: Settings, teller: Teller) -> str:
         if hub.is_available(checkpoint):
             keep |= set(hub.hashes(hub.locate(checkpoint)).values())
     freed = _store(settings).prune(keep)
-    return f"{show_bytes(freed)} of converted weights were removed." if freed else "Nothing to remove: all are of use."
+    return f"{human(freed)} of converted weights were removed." if freed else "Nothing to remove: all are of use."
 
 
 def _store(settings: Settings) -> WeightStore:

@@ -31,7 +31,7 @@ from pixart_ui.ui.words import system as words
 BUDGETS = tuple(count * GIB for count in (1, 2, 4, 6, 8, 12, 24))
 OTHER_SIZE = "sigma-1024"
 # With a floor above this part of what there is, it is tight.
-TIGHT_SHARE = 0.7
+TIGHT_SHARE = 0.5
 COMPONENT_OF: Mapping[Phase, str] = {Phase.ENCODE: "text_encoder", Phase.DENOISE: "transformer"}
 
 

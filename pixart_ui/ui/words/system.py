@@ -40,7 +40,7 @@ FITS_TILED = "tiled"
 FITS_OTHER = "What fits in how much"
 FITS_OTHER_INTRO = "1024 × 1024 on cards of other sizes, by the same plans."
 FITS_LEGEND = (
-    "Fits: room to spare. Tight: the least that it can be made with is most of what there is. "
+    "Fits: room to spare. Tight: the least that it can be made with is more than half of what there is. "
     "Streamed: weights pass through the device block by block, at the same quality."
 )
 FITS_ESTIMATE = "Times are estimates until a picture of that kind was made here."
@@ -128,6 +128,7 @@ DISK_FREE = "{free} of {total} are free."
 DISK_LABEL = "Disk: {parts}"
 KINDS: Mapping[str, tuple[str, str]] = {
     "images": ("Pictures", "What was made. Kept until you delete it in the gallery."),
+    "trash": ("Trash", "Deleted pictures, for 30 days. Brought back or removed in the gallery."),
     "comparisons": ("Comparisons", "Their pictures and measurements. Deleted on the Compare tab."),
     "weights": ("Converted weights", "T5 and the others as each precision wants them; made again when needed."),
     "embeddings": ("Known prompts", "Prompts that T5 has read, so that it need not read them again."),
@@ -163,7 +164,7 @@ TREND_LABEL = "{name} after each of {count} groups, from {low} to {high}"
 # Logs
 LOGS = "Logs"
 LOGS_INTRO = (
-    "What `doctor` says, what failed last and the ends of the logs, for a bug report. Tokens, passwords, names and "
+    "What “doctor” says, what failed last and the ends of the logs, for a bug report. Tokens, passwords, names and "
     "folders of people and addresses are taken out; read it before you send it."
 )
 LOGS_PROMPTS = "with prompts"
