@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pixart_ui.cluster import node
-from pixart_ui.cluster.address import AUTO, parse_cluster
+from pixart_ui.cluster.address import is_loopback, parse_cluster
 from pixart_ui.cluster.environment import TOKEN_NAME, TOKEN_VARIABLES, ray_environment
 from pixart_ui.cluster.manifest import Manifest, differences
 from pixart_ui.devices import is_processor
@@ -27,9 +27,10 @@ ANSWER_SECONDS = 10.0
 def join(text: str, settings: Settings, environ: Mapping[str, str], stop: threading.Event) -> int:
     """Until `stop` is set. Raises InputError, DeviceError, WorkerError: why it may not, or cannot."""
     address = parse_cluster(text)
-    if address == AUTO:
+    if is_loopback(address):
         raise InputError(
-            "A machine joins a cluster at an address: give HOST:PORT of its head, for example 192.168.1.10:6379."
+            f"Cluster {address} is for its own machine alone: give an address of it that this one can reach, such as "
+            "192.168.1.10:6379."
         )
     make_folders(settings)
     added = {**environ, **_environment(address, settings, environ)}

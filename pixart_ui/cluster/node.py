@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pixart_ui
-from pixart_ui.cluster.address import is_loopback
 from pixart_ui.errors import WorkerError
 from pixart_ui.settings import DATA_DIR_VARIABLE, Settings
 
@@ -24,7 +23,6 @@ from pixart_ui.settings import DATA_DIR_VARIABLE, Settings
 OBJECT_STORE_BYTES = 200 * 2**20
 # What a node has of it is how many workers run on its processor.
 CPU_RESOURCE = "pixart_cpu"
-LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 3.0
 START_SECONDS = 60.0
 POLITE_SECONDS = 20.0
@@ -74,8 +72,7 @@ def head(address: str, settings: Settings, environ: Mapping[str, str]) -> Node:
 
 def member(address: str, settings: Settings, environ: Mapping[str, str], *, num_cpu_workers: int) -> Node:
     """Make this machine a part of the cluster; its GPUs are Ray's to find."""
-    own = [f"--node-ip-address={LOOPBACK}"] if is_loopback(address) else []
-    return Node([f"--address={address}", *own, *_size(num_cpu_workers)], settings, environ)
+    return Node([f"--address={address}", *_size(num_cpu_workers)], settings, environ)
 
 
 def is_listening(address: str) -> bool:

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 
 from pixart_ui.cluster.environment import ray_environment
 from pixart_ui.jobs.job import JobState, WorkerStatus
@@ -184,6 +185,47 @@ class RayArena:
         images = sorted(self.services.settings.images_dir.iterdir())
         assert [path.name for path in images] == sorted(str(job.image) for job in self.journal.jobs())
         assert all(map(is_whole, images))
+
+    def pixels(self, ids: Sequence[int]) -> list[bytes]:
+        paths = [self.services.image_path(self.journal.job(job_id)) for job_id in ids]
+        return [Image.open(path).tobytes() for path in paths if path is not None]
+
+    def pixels_drawn_here(self, ids: Sequence[int]) -> list[bytes]:
+        """What a worker of this machine makes of the same requests, in a data folder of its own."""
+        alone = Services.open(Settings(data_dir=self.folder / "alone", device="cpu"))
+        jobs = alone.journal.submit([self.journal.job(job_id).request for job_id in ids], "local")
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pixart_ui", "queue", "run", "--drain"),
+                *("--device=cpu", f"--data-dir={alone.settings.data_dir}"),
+            ],
+            cwd=ROOT,
+            env=self.environ,
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        paths = [alone.image_path(alone.journal.job(job.id)) for job in jobs]
+        alone.journal.close()
+        return [Image.open(path).tobytes() for path in paths if path is not None]
+
+    def ask_without_token(self) -> subprocess.CompletedProcess[str]:
+        """Read what the app published, as a stranger on this machine would."""
+        program = (
+            "import sys; from pixart_ui.cluster.ray_port import read_manifest; "
+            "print('manifest', read_manifest(sys.argv[1], 5.0))"
+        )
+        stranger = {**self.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+        stranger.pop("RAY_AUTH_TOKEN_PATH")
+        return subprocess.run(
+            [sys.executable, "-c", program, self.address],
+            cwd=ROOT,
+            env=stranger,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     def close(self) -> None:
         for process in (self.page, self._nodes_process):
