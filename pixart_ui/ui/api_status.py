@@ -18,6 +18,7 @@ from pixart_ui.access.http import refuse
 REFUSED_KEY = "pixart_ui.refused"
 API = "/gradio_api/"
 NO_REQUEST = "This is no request of an endpoint here: see /gradio_api/info.\n"
+NO_VALUES = "These are not the values that this endpoint takes: see /gradio_api/info."
 logger = logging.getLogger(__name__)
 # The present request; threads that work for it have it too.
 _asked: ContextVar[Scope | None] = ContextVar("asked", default=None)
@@ -29,21 +30,28 @@ def note_refusal() -> None:
         scope[REFUSED_KEY] = True
 
 
-def check_shapes(page: gr.Blocks) -> None:
-    """Too few values, or too many, get a sentence as well, and no traceback in the log."""
-    check = page.validate_inputs
+def check_values(page: gr.Blocks) -> None:
+    """Values that Gradio does not take, too few of them or a file that nobody uploaded, get a sentence as well.
 
-    def checked(*args: Any, **named: Any) -> Any:
+    Gradio would log a traceback for each.
+    """
+    prepare = page.preprocess_data
+
+    async def prepared(*args: Any, **named: Any) -> Any:
         try:
-            return check(*args, **named)
-        except ValueError as error:
-            note_refusal()
-            raise WrongShape(str(error).strip().splitlines()[0], print_exception=False) from None
+            return await prepare(*args, **named)
+        except gr.Error as error:
+            told = error.message
+        except Exception as error:  # noqa: BLE001 (somebody sent what it stumbles over; no handler was called yet)
+            logger.info("Values of a request could not be taken (%s)", type(error).__name__)
+            told = NO_VALUES
+        note_refusal()
+        raise WrongValues(str(told), print_exception=False)
 
-    page.validate_inputs = checked
+    page.preprocess_data = prepared
 
 
-class WrongShape(gr.Error):
+class WrongValues(gr.Error):
     """Other values were sent than an endpoint takes."""
 
 

@@ -24,7 +24,7 @@ from pixart_ui.tidying import Room, keep_tidy
 from pixart_ui.ui import on_space as spaces
 from pixart_ui.ui import theme, words
 from pixart_ui.ui.api import build_api
-from pixart_ui.ui.api_status import ApiStatus, check_shapes
+from pixart_ui.ui.api_status import ApiStatus, check_values
 from pixart_ui.ui.compare_routes import compare_routes
 from pixart_ui.ui.compare_tab import build_compare, build_compare_controls
 from pixart_ui.ui.exports import export_routes
@@ -102,7 +102,7 @@ def serve(
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
     page = build(services, on_space)
-    check_shapes(page)
+    check_values(page)
     if opening.door.mode is not Mode.LOCAL:
         carry(page)
     app, _, _ = page.launch(**_launch_settings(services, live, opening))
