@@ -95,7 +95,7 @@ def test_a_picture_shows_in_memory_health_and_what_can_be_cleared(visit: Callabl
     shown_job(page, JobState.DONE)
     page.get_by_role("tab", name=words.TAB).click()
     bar = page.locator("#system-memory .stack").first
-    expect(bar).to_have_attribute("aria-label", re.compile("The engine itself"))
+    expect(bar).to_have_attribute("aria-label", re.compile("Engine"))
     expect(page.locator("#system-health svg")).to_have_count(1, timeout=SLOW_MILLISECONDS)
     expect(page.locator("#system-workers tbody tr")).to_contain_text(re.compile("Ready|Working"))
     expect(page.locator("#system-fits [data-fit]").first).to_be_visible(timeout=SLOW_MILLISECONDS)

@@ -16,7 +16,7 @@ COMPONENTS: Mapping[str, str] = {
     "vae": "VAE",
     "work": "Work",
     "context": "CUDA context",
-    "engine": "The engine itself",
+    "engine": "Engine",
     "others": "Other programs",
     "free": "Free",
 }
