@@ -35,6 +35,7 @@ class Kind(StrEnum):
     """What the data folder holds. Those in `CLEARABLE` are caches or leftovers."""
 
     IMAGES = "images"
+    TRASH = "trash"
     COMPARISONS = "comparisons"
     WEIGHTS = "weights"
     EMBEDDINGS = "embeddings"
@@ -113,6 +114,7 @@ def clear(kind: Kind, settings: Settings, journal: Journal) -> int:
 def _folder(settings: Settings, kind: Kind) -> Path:
     return {
         Kind.IMAGES: settings.images_dir,
+        Kind.TRASH: settings.trash_dir,
         Kind.COMPARISONS: settings.comparisons_dir,
         Kind.WEIGHTS: settings.weights_dir,
         Kind.EMBEDDINGS: settings.embeddings_dir,

@@ -243,6 +243,7 @@ def test_settings_go_into_the_form_and_a_variation_is_made(page: Page, older: Se
     assert (made.request.prompt, made.request.steps) == ("a red circle", 4)
     assert made.request.seed != 0
     expect(page.locator("#gallery-grid .shot img").first).to_have_attribute("alt", "a red circle", timeout=SLOW)
+    page.close()  # it would ask for what is removed now
     services.gallery.refresh()
     newest = [found.id for found in services.journal.pictures_page(NEWEST, limit=1).pictures]
     services.gallery.delete(newest)
