@@ -82,7 +82,7 @@ def _download(chore: Chore, settings: Settings, teller: Teller) -> str:
     def tell(progress: DownloadProgress) -> None:
         teller.tell(progress.done_bytes, progress.total_bytes, progress.file)
 
-    located = hub.download(checkpoint, tell, allow_pickle=bool(checkpoint.pickled))
+    located = hub.download(checkpoint, tell)
     return f"{checkpoint.title} is on this disk: {human(hub.bytes_on_disk(located))}."
 
 

@@ -114,6 +114,16 @@ def test_arrays_are_loaded_without_pickle() -> None:
                 assert is_constant(keyword(call, "allow_pickle"), False), name
 
 
+def test_pickled_weights_are_allowed_by_their_flag_alone() -> None:
+    """Nothing decides for the person: the flag is passed on, or it is off."""
+    for name, tree in parsed():
+        for call in calls(tree):
+            given = keyword(call, "allow_pickle")
+            passed_on = given is not None and dotted(given).endswith("allow_pickle")
+            where_said = name == "pixart_ui/hub/places.py" or dotted(call.func) == "command"
+            assert given is None or passed_on or is_constant(given, False) or where_said, name
+
+
 def test_yaml_is_read_safely() -> None:
     for name, tree in parsed():
         for call in calls(tree):
