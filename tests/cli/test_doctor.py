@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def run(settings: Settings, *, as_json: bool = False) -> int:
-    return doctor.run(settings, argparse.Namespace(json=as_json))
+    return doctor.run(settings, argparse.Namespace(json=as_json, spaces=False))
 
 
 def test_a_sound_installation_can_make_pictures(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
