@@ -133,8 +133,9 @@ class PictureIndex(Database):
             db.executemany(
                 "INSERT OR IGNORE INTO pictures (name, job, prompt, checkpoint, precision, style, width, height, "
                 "made_at, deleted_at, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "coalesce((SELECT owner FROM jobs WHERE id=? AND coalesce(image, ?)=?), ?))",
-                [(*_values(each), deleted_at, each.job, each.name, each.name, LOCAL_OWNER) for each in found],
+                # A job that runs has written its file and not yet its name; another folder's jobs had numbers too.
+                "coalesce((SELECT owner FROM jobs WHERE id=? AND (image=? OR state='running')), ?))",
+                [(*_values(each), deleted_at, each.job, each.name, LOCAL_OWNER) for each in found],
             )
 
     def place_pictures(

@@ -307,3 +307,17 @@ def test_a_journal_from_before_the_gallery_has_its_pictures_with_owners_and_star
     assert (picture.owner, picture.prompt, picture.made_at, picture.is_starred) == ("ann", "a boat", 9.0, True)
     assert shown(Gallery(settings, journal), journal) == ["old.png"]
     journal.close()
+
+
+def test_a_file_of_another_folder_belongs_to_nobody_who_has_a_job_of_its_number(
+    gallery: Gallery, settings: Settings, journal: Journal
+) -> None:
+    (request,) = resolve(GenerationRequest.parse({"prompt": "x"}), tiny(Path("weights")), None, random_seed=1)
+    (waiting,) = journal.submit([request], "ann")
+    images.save(Image.new("RGB", (16, 16)), settings.images_dir / "theirs.png", request, {"job": waiting.id})
+    assert shown(gallery, journal) == ["theirs.png"]
+    assert named(journal, "theirs.png").owner == "local"
+    journal.claim("worker", lease_seconds=60, limit=1)
+    images.save(Image.new("RGB", (16, 16)), settings.images_dir / "hers.png", request, {"job": waiting.id})
+    gallery.refresh()
+    assert named(journal, "hers.png").owner == "ann"
