@@ -25,9 +25,7 @@ def checkpoints(services: Services, chores: Sequence[Chore], *, may_change: bool
         _checkpoint(entry, Standing.of(entry, services.hub), by_subject.get(entry.name), may_change=may_change)
         for entry in services.catalog
     )
-    return section(
-        words.CHECKPOINTS, f'<ul class="entries">{rows}</ul>', intro=words.CHECKPOINTS_INTRO, css="models"
-    )
+    return section(words.CHECKPOINTS, f'<ul class="entries">{rows}</ul>', intro=words.CHECKPOINTS_INTRO, css="models")
 
 
 def _checkpoint(entry: Checkpoint, standing: Standing, chore: Chore | None, *, may_change: bool) -> str:
