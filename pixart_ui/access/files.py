@@ -18,6 +18,9 @@ PREFIXES = ("/gradio_api/file=", "/gradio_api/file/", "/file=", "/file/")
 CLOSED_API = ("proxy=", "deep_link", "vibe", "undo-vibe", "mcp", "runs", "run-history", "dev/", "profiling", "stream/")
 CLOSED = ("/monitoring", "/proxy=", *(f"/gradio_api/{path}" for path in CLOSED_API))
 
+# What file systems take; Gradio stumbles over longer ones.
+MAX_NAME_BYTES = 255
+
 
 class FileGuard:
     """`copies` is Gradio's folder."""
@@ -33,11 +36,15 @@ class FileGuard:
         await self._app(scope, receive, send)
 
     def _is_refused(self, path: str) -> bool:
-        if path.startswith(CLOSED):
+        if (
+            path.startswith(CLOSED)
+            or "\0" in path
+            or any(len(part.encode()) > MAX_NAME_BYTES for part in path.split("/"))
+        ):
             return True
         named = next((path[len(prefix) :] for prefix in PREFIXES if path.startswith(prefix)), None)
         if named is None:
             return False
-        if "\0" in named or not named.startswith("/"):
+        if not named.startswith("/"):
             return True
         return not Path(os.path.realpath(named)).is_relative_to(self._copies)
