@@ -31,7 +31,7 @@ from tests.jobs.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"checkpoint": "tiny", "width": 64, "height": 64, "steps": 3, "guidance_scale": 0}
-READY_SECONDS = 180.0
+READY_SECONDS = 600.0
 
 PAGE = """
 import os, sys, threading

@@ -26,10 +26,10 @@ NUM_JOBS = 100
 NUM_BLOWS = 8
 # So many jobs wait at least while somebody is to be hurt at work.
 FEW = 12
-START_SECONDS = 300.0
+START_SECONDS = 600.0
 KILLED_SECONDS = 3.0
 FROZEN_SECONDS = 10.0
-END_SECONDS = 900.0
+END_SECONDS = 1200.0
 
 
 @pytest.fixture
