@@ -26,6 +26,8 @@ from pixart_ui.spaces.direct import DirectServices
 from pixart_ui.spaces.zerogpu import ZeroGpu
 from tests.spaces.lender import Lender, import_spaces
 
+# Long enough to be interrupted, short enough for what a GPU is lent for, on a machine that is busy with other things.
+LONG = 30
 QUOTA = (429, '{"left": 3, "wait": "PT2H"}')
 
 
@@ -94,7 +96,7 @@ def several_at_once(scene: Scene) -> dict[str, Any]:
 
 
 def cancelled(scene: Scene) -> dict[str, Any]:
-    batch = scene.submit("anna", steps=100)
+    batch = scene.submit("anna", steps=LONG)
     drawing = scene.draw_until_step(batch, 3)
     scene.services.journal.cancel([job.id for job in scene.jobs(batch)])
     for _ in drawing:
@@ -106,7 +108,7 @@ def cancelled(scene: Scene) -> dict[str, Any]:
 
 def left(scene: Scene) -> dict[str, Any]:
     """The page goes: Gradio closes the generator."""
-    batch = scene.submit("anna", steps=100)
+    batch = scene.submit("anna", steps=LONG)
     drawing = scene.draw_until_step(batch, 3)
     begun_at = time.monotonic()
     drawing.close()  # type: ignore[attr-defined]
@@ -129,7 +131,7 @@ def without_quota(scene: Scene) -> dict[str, Any]:
 
 def killed(scene: Scene) -> dict[str, Any]:
     """The platform ends the forked process in the middle of a step."""
-    batch = scene.submit("anna", steps=100)
+    batch = scene.submit("anna", steps=LONG)
     drawing = scene.draw_until_step(batch, 3)
     for child in _children():
         os.kill(child, signal.SIGKILL)

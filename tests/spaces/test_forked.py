@@ -86,7 +86,7 @@ def test_pictures_of_one_request_share_a_gpu(told: dict[str, Any]) -> None:
 def test_cancelling_ends_the_call_in_the_middle_and_the_next_one_works(told: dict[str, Any]) -> None:
     (job,), (after,) = told["cancelled"]["jobs"], told["cancelled"]["after"]
     assert job["state"] == "cancelled"
-    assert 3 <= job["step"] < 50
+    assert 3 <= job["step"] < 30
     assert job["image"] is None
     assert after["state"] == "done"
 
@@ -127,8 +127,8 @@ def test_a_process_that_is_killed_costs_its_own_picture_only(told: dict[str, Any
 def test_a_gpu_is_asked_for_as_long_as_is_predicted(told: dict[str, Any]) -> None:
     durations = told["state_of_things"]["durations"]
     assert all(LEAST_SECONDS <= seconds <= MOST_SECONDS for seconds in durations)
-    four_steps, a_hundred = durations[1], durations[3]
-    assert a_hundred > four_steps
+    four_steps, thirty = durations[1], durations[3]
+    assert thirty >= four_steps
 
 
 def test_the_journal_outlives_every_fork(told: dict[str, Any]) -> None:
