@@ -156,3 +156,20 @@ def acted(shared: SharedServer, person: Person, target: str) -> str:
             assert answer.status_code == 200, answer.text
             return answer.text
     raise AssertionError("no button for the queue")
+
+
+def queued(person: Person, name: str, *data: object) -> str:
+    """What an endpoint answers through Gradio's own queue, where no request is at hand when it is called."""
+    event = person.http.post(f"/gradio_api/call/{name}", json={"data": list(data)}).json()["event_id"]
+    return person.http.get(f"/gradio_api/call/{name}/{event}").text
+
+
+def test_gradios_queue_knows_who_asks(bob: Person, eve: Person) -> None:
+    told = queued(bob, "submit", SECRET, *[None] * 9, 2, *[None] * 5)
+    assert "event: complete" in told
+    job_id = int(re.findall(r"\[\[(\d+)\]\]", told)[0])
+    assert bob.status(job_id)[0]["owner"] == "bob"
+    assert SECRET in queued(bob, "list", None, None, 50, 0)
+    assert SECRET not in queued(eve, "list", None, None, 50, 0)
+    assert "event: error" in queued(eve, "status", [job_id])
+    assert "[[]]" in queued(eve, "cancel", [job_id])
