@@ -50,6 +50,9 @@ def take_all(browser: Browser, server: Server, out: Path) -> None:
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
             with_page(browser, server, size, scheme, out / f"single-{scheme}-{name}.png", prompt=PROMPT)
+    for tab in ("gallery", "system"):
+        for scheme in ("light", "dark"):
+            with_tab(browser, server, scheme, tab, out / f"{tab}-{scheme}-1280.png")
     add_jobs(server)
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
@@ -82,6 +85,17 @@ def with_queue(browser: Browser, server: Server, size: dict[str, int], scheme: s
     page.locator("#queue-list img.preview").wait_for(timeout=60_000)
     page.mouse.move(0, 0)
     page.wait_for_timeout(500)
+    page.screenshot(path=target, animations="disabled")
+    page.context.close()
+
+
+def with_tab(browser: Browser, server: Server, scheme: str, tab: str, target: Path) -> None:
+    """A tab that shows what is there, once its regions and pictures are."""
+    page = open_page(browser, server, DESK, scheme)
+    page.locator(f"#tab-{tab}-button").click()
+    page.locator(f"#tab-{tab} .live").first.wait_for()
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(4000)  # what is counted aside: thumbnails, what fits, the disk
     page.screenshot(path=target, animations="disabled")
     page.context.close()
 
