@@ -132,18 +132,18 @@ def test_no_search_runs_what_it_looks_for(page: Page) -> None:
 
 @pytest.mark.timeout(400)
 def test_no_answer_runs_what_was_typed(page: Page, filled: Server) -> None:
-    """Every text into every endpoint's text fields; what comes back is put where the page would put it."""
-    asked = """async (calls) => Promise.all(calls.map(async ([name, data]) => {
-        const answer = await fetch('/gradio_api/run/' + name, {method: 'POST', body: JSON.stringify({data}),
-            headers: {'Content-Type': 'application/json'}});
-        return [answer.headers.get('content-type'), answer.status, (await answer.text()).includes('Traceback')];
-    }))"""
+    """Every text into every endpoint's text fields: what comes back is JSON, which no browser takes for a page."""
     for text in TEXTS:
-        calls = [["list", [text, text, 1, 0]], ["status", [[text]]], ["result", [text]], ["cancel", [[text]]]]
-        for kind, status, has_traceback in page.evaluate(asked, calls):
-            assert kind == "application/json"
-            assert status in (200, 422)
-            assert not has_traceback
+        for name, data in (
+            ("list", [text, text, 1, 0]),
+            ("status", [[text]]),
+            ("result", [text]),
+            ("cancel", [[text]]),
+        ):
+            answer = page.request.post(f"{filled.url}/gradio_api/run/{name}", data={"data": data})
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.status in (200, 422)
+            assert "Traceback" not in answer.text()
 
 
 def test_the_tabs_themselves_show_texts_as_they_are(page: Page, filled: Server) -> None:
