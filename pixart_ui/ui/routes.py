@@ -106,9 +106,10 @@ def _previews(journal: Journal, folder: Path) -> Callable[[Request], Response]:
 
     def answer(request: Request) -> Response:
         name = request.path_params["name"]
-        if FILE_NAME.fullmatch(name) is None or not seeing.may_see_preview(journal, name):
+        if FILE_NAME.fullmatch(name) is None:
             return _not_found()
-        path = file_named(folder, name)
+        # Of somebody else it is as if it were gone.
+        path = file_named(folder, name) if seeing.may_see_preview(journal, name) else None
         try:
             content = path.read_bytes() if path is not None else b""
         except FileNotFoundError:
