@@ -433,7 +433,7 @@ def test_what_is_done_is_folded_below_and_clearing_asks_once(queue: Page, servic
     clear = queue.get_by_role("button", name=words.CLEAR)
     dialog = queue.get_by_role("dialog")
     clear.click()
-    expect(dialog).to_contain_text("pictures stay on the disk")
+    expect(dialog).to_contain_text("pictures stay in the Gallery")
     dialog.get_by_role("button", name=words.SCRIPT_WORDS["no"]).click()
     expect(row(queue, job_id)).to_have_count(1)
     clear.click()

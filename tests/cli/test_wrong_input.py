@@ -226,7 +226,7 @@ def test_the_data_folder_may_stand_before_or_after_the_command(tmp_path: Path, t
         (["--port", "http"], ["'http'"]),
         (["--device", "tpu"], ["'tpu'"]),
         (["--vram-budget", "6"], ["Budget '6'", "no unit"]),
-        (["--share"], ["--share"]),
+        (["--auth", "ada"], ["--auth has no password"]),
         (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_gigabyte_is_cut_off(shared: SharedServer, bob: Person) -> None:
     connection.putrequest("POST", "/gradio_api/upload")
     connection.putheader("Content-Length", str(1024**3))
     connection.endheaders()
-    assert connection.getresponse().status == 413
+    assert connection.getresponse().status in (401, 413)
     connection.close()
     kept = sum(path.stat().st_size for path in (shared.data_dir / "tmp").rglob("*") if path.is_file())
     assert kept < 200 * 1024**2
