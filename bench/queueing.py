@@ -66,13 +66,14 @@ class Timed:
         requests: Sequence[ResolvedRequest],
         is_cancelled: Callable[[int], bool],
         latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
     ) -> Iterator[Event]:
         def ask(index: int) -> bool:
             with self._counted(-1):
                 return is_cancelled(index)
 
         self.groups.append(len(requests))
-        events = self.engine.run(requests, ask, latents)
+        events = self.engine.run(requests, ask, latents, scopes)
         while True:
             with self._counted(1):
                 event = next(events, None)
