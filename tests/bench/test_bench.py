@@ -335,8 +335,10 @@ def test_the_figures_come_from_the_rows(tmp_path: Path) -> None:
 def test_figures_that_are_not_there_are_left_out() -> None:
     """After any number of rows, as a run that was cut off leaves them."""
     rows = figure_rows()
-    for count in range(len(rows)):
-        goals.plain(Results(rows[:count]))
+    texts = [goals.plain(Results(rows[:count])) for count in range(len(rows) + 1)]
+    assert texts[0] == ""
+    assert [len(text) for text in texts] == sorted(len(text) for text in texts), "more rows never tell less"
+    assert not any("None" in text or "nan" in text for text in texts)
 
 
 def test_a_row_with_other_settings_says_so() -> None:
