@@ -12,7 +12,7 @@
 
   const state = {
     mark: "", batch: kept(sessionStorage, "batch"), job: kept(sessionStorage, "job"),
-    isBusy: false, isWhole: true, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0, drafting: 0,
+    isBusy: false, isWhole: true, isCut: false, timer: 0, lost: "", polls: 0, isRestored: false, basis: null, predicting: 0, drafting: 0,
   };
 
   // Live regions -------------------------------------------------------------------------------------------------
@@ -133,14 +133,18 @@
     if (why) show("engine", line.outerHTML);
   }
 
+  // Gradio reloads the page up to two seconds after a cut connection is back, and what was pressed meanwhile would be
+  // lost. So this reloads it itself, at once, and says that the app does not answer until then.
   async function poll() {
     clearTimeout(state.timer);
     if (document.hidden) return;
     const turn = ++state.polls;
     try {
       const query = new URLSearchParams({ mark: state.mark, tab: tab(), batch: state.batch, job: state.job, ...list.query(), ...compare.query(), ...gallery.query() });
-      const answer = await fetch("/live?" + query, { cache: "no-store" });
+      const answer = await fetch("/live?" + query, { cache: "no-store" }).catch((error) => { state.isCut = true; throw error; });
       if (turn !== state.polls) return;
+      if (state.isCut && answer.ok) { location.reload(); return; }
+      state.isCut ||= answer.status >= 500 && answer.status !== 503;
       lost(answer.ok ? "" : answer.status === 503 ? await answer.text() : words.lost);
       if (answer.status === 200) paint(await answer.json());
       list.tick(answer.headers.get("date"));
