@@ -2,7 +2,7 @@
 
 `spaces.GPU` runs a generator in a forked process and pickles what it yields. What must stay true:
 
-- only requests go in, only events, JSON values and sentences come out;
+- only requests and whose they are go in, only events, JSON values and sentences come out;
 - the engine is opened in the forked process and kept there for the next call; this process never computes;
 - the forked process never touches the journal: SQLite's connections do not survive a fork;
 - to cancel is to close the generator, which ends the call at its next event and gives the GPU back.
@@ -26,6 +26,8 @@ DEVICE_ID = "zero-gpu"
 TAKEN_AWAY = "ZeroGPU worker error"
 
 Requests = tuple[ResolvedRequest, ...]
+# For each request whose embeddings it may use.
+Scopes = tuple[str, ...]
 # `spaces.GPU`.
 Lend = Callable[..., Any]
 
@@ -35,7 +37,13 @@ class OwnEngine(Protocol):
 
     def info(self) -> dict[str, Any]: ...
 
-    def run(self, requests: Sequence[ResolvedRequest], is_cancelled: Callable[[int], bool]) -> Iterator[Event]: ...
+    def run(
+        self,
+        requests: Sequence[ResolvedRequest],
+        is_cancelled: Callable[[int], bool],
+        latents: Mapping[int, LatentArray] | None = None,
+        scopes: Sequence[str] = (),
+    ) -> Iterator[Event]: ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class LentEngine:
         self,
         lend: Lend,
         open_engine: Callable[[], OwnEngine],
-        seconds: Callable[[Requests], int],
+        seconds: Callable[[Requests, Scopes], int],
         info: Mapping[str, Any],
     ) -> None:
         self._open_engine = open_engine
@@ -91,7 +99,7 @@ class LentEngine:
         """
         over: set[int] = set()
         try:
-            with closing(self._draw(tuple(requests))) as said:
+            with closing(self._draw(tuple(requests), tuple(scopes))) as said:
                 for news in said:
                     if isinstance(news, Lent):
                         self._info = dict(news.info)
@@ -109,12 +117,12 @@ class LentEngine:
         except GradioError as error:
             raise WorkerError(_sentence(error)) from error
 
-    def _draw_there(self, requests: Requests) -> Iterator[Event | Lent | Refused]:
+    def _draw_there(self, requests: Requests, scopes: Scopes) -> Iterator[Event | Lent | Refused]:
         """Runs in the forked process."""
         try:
             if self._engine is None:
                 self._engine = self._open_engine()
-            yield from self._engine.run(requests, lambda _: False)
+            yield from self._engine.run(requests, lambda _: False, scopes=scopes)
             yield Lent(self._engine.info())
         except PixArtError as error:
             yield Refused(error.message)

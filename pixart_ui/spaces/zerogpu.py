@@ -26,7 +26,7 @@ from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.ram import ram
 from pixart_ui.services import Services, catalog
 from pixart_ui.spaces.duration import seconds_for
-from pixart_ui.spaces.lent import DEVICE_ID, Lend, LentEngine, OwnEngine, Requests
+from pixart_ui.spaces.lent import DEVICE_ID, Lend, LentEngine, OwnEngine, Requests, Scopes
 
 WORKER = "zero-gpu"
 LEASE_SECONDS = 30.0
@@ -121,7 +121,7 @@ class ZeroGpu:
             files=EngineFiles(settings.weights_dir, settings.embeddings_dir, settings.calibration_path),
         )
 
-    def _seconds(self, requests: Requests) -> int:
+    def _seconds(self, requests: Requests, _: Scopes) -> int:
         table = Table.load(self._services.settings.calibration_path)
         checkpoint = self._services.catalog.get(requests[0].checkpoint)
         return seconds_for(requests, checkpoint, self._engine.info(), table)

@@ -142,6 +142,15 @@ def killed(scene: Scene) -> dict[str, Any]:
     return {"jobs": scene.told(batch), "after": scene.told(after)}
 
 
+def the_same_words(scene: Scene) -> dict[str, Any]:
+    """A visitor asks what another asked before, and then that other again."""
+    words = "a green star that anna alone thought of"
+    first, other, again = (scene.submit(owner, words) for owner in ("anna", "ben", "anna"))
+    for batch in (first, other, again):
+        scene.draw_all(batch)
+    return {"first": scene.told(first), "other": scene.told(other), "again": scene.told(again)}
+
+
 def engine_says_no(scene: Scene) -> dict[str, Any]:
     """A sentence of the engine's crosses the fork: its store of weights is a file, not a folder."""
     folder = scene.services.settings.weights_dir
@@ -188,8 +197,8 @@ def _children() -> list[int]:
 
 
 SCENES = (
-    two_in_turn, several_at_once, cancelled, left, never_asked_for, without_quota, engine_says_no, killed,
-    state_of_things,
+    two_in_turn, several_at_once, cancelled, left, never_asked_for, without_quota, the_same_words, engine_says_no,
+    killed, state_of_things,
 )  # fmt: skip
 
 

@@ -110,6 +110,17 @@ def test_a_refusal_to_lend_is_one_sentence(told: dict[str, Any]) -> None:
     assert job["error"].startswith("ZeroGPU lent no GPU for this picture: ")
 
 
+def test_nobody_learns_from_a_quick_picture_what_another_asked(told: dict[str, Any]) -> None:
+    encoded = {
+        who: job["image"]["facts"]["measurements"]["encode"]
+        for who in ("first", "other", "again")
+        for job in told["the_same_words"][who]
+    }
+    assert not encoded["first"].get("is_cached")
+    assert not encoded["other"].get("is_cached")
+    assert encoded["again"]["is_cached"]
+
+
 def test_an_error_of_the_engine_crosses_the_fork_as_its_sentence(told: dict[str, Any]) -> None:
     (job,) = told["engine_says_no"]["jobs"]
     assert job["state"] == "failed"
