@@ -56,11 +56,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Rates:
-    """Bytes a second: host to device, file to host memory where the disk gives it, and where the page cache does."""
+    """Bytes a second: host to device, file to host memory where the disk gives it, and where the page cache does.
+
+    `compute` is what a processor reaches in fp32, in operations a second.
+    """
 
     link: float | None = None
     disk: float | None = None
     host: float | None = None
+    compute: float | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,13 @@ class Calibration:
     ) -> Calibration:
         """With rates that transfers reached, in bytes a second. What waited for something else reaches less."""
         old = self.rates
-        return replace(self, rates=Rates(_upper(old.link, link), _upper(old.disk, disk), _upper(old.host, host)))
+        rates = replace(old, link=_upper(old.link, link), disk=_upper(old.disk, disk), host=_upper(old.host, host))
+        return replace(self, rates=rates)
+
+    def learn_compute(self, rate: float) -> Calibration:
+        """With a processor's rate. Paces are told by it, so only what knows nothing else takes it, and keeps it."""
+        is_new = self.rates.compute is None and not self.points
+        return replace(self, rates=replace(self.rates, compute=rate)) if is_new else self
 
     def learn_reads(self, reads: Reads) -> Calibration:
         """With the rate of reads that came from the disk for the most part, or all from the page cache."""

@@ -25,8 +25,9 @@ COMPONENT_OF: Mapping[Phase, Component] = {
 # Sides of the pieces that a picture may be decoded in; None is the whole picture.
 TILES = (None, 1024, 768, 512, 384, 256)
 
-# Matrix arithmetic that really happens in a second: a middling card, and a processor in fp32. (An H200 reaches 346.)
-DEVICE_FLOPS, PROCESSOR_FLOPS = 25e12, 0.25e12
+# Matrix arithmetic that really happens in a second: a middling card (an H200 reaches 346e12), and two cores of a
+# processor in fp32 where it was not measured. Steps reach this part of what a feed-forward alone does there.
+DEVICE_FLOPS, PROCESSOR_FLOPS, PROCESSOR_SHARE = 25e12, 0.1e12, 0.8
 # Bytes a second where nothing was measured: PCIe 3 × 16, an ordinary NVMe disk, copying on one thread.
 LINK_RATE, DISK_RATE, HOST_RATE = 12e9, 2e9, 10e9
 # Pinned memory that units pass through again and again; what fits is read once a phase, anything larger once a pass.
@@ -59,7 +60,9 @@ PICTURE_BYTES_A_PIXEL = 11
 
 PATCH_PIXELS = 16
 # Decoding: measured 86 ms for 10.47 TFLOP while the transformer does 346 a second. Small pieces are slower by half.
+# A processor's convolutions are as fast as its other products.
 DECODE_FLOPS_A_PIXEL, DECODE_EFFICIENCY, TILE_SLOWDOWN, TILE_STEP = 1.0e7, 0.35, 1.5, 0.75
+PROCESSOR_DECODE_EFFICIENCY = 1.0
 # Each unit that moves costs the thread that computes a little, however fast it moves (an estimate).
 UNIT_SECONDS = 50e-6
 # What a pass loses to units of unequal size: this part with two slots, half of it with three, a third with four …
@@ -154,6 +157,14 @@ class Limits:
         rate = self.calibration.rates.link
         return rate if rate is not None else HOST_RATE if self.is_cpu else LINK_RATE
 
+    @property
+    def compute_rate(self) -> float:
+        """Operations a second of the transformer's steps."""
+        if not self.is_cpu:
+            return DEVICE_FLOPS
+        measured = self.calibration.rates.compute
+        return PROCESSOR_SHARE * (measured if measured is not None else PROCESSOR_FLOPS)
+
     def is_cached(self, file_bytes: int) -> bool:
         """Whether RAM holds that many bytes of files once they were read."""
         return self.ram_bytes is None or file_bytes <= self.ram_bytes - RAM_RESERVE_BYTES
@@ -232,12 +243,13 @@ class Costs:
 
     def seconds_formula(self, phase: Phase, tile: int | None, x: int) -> float:
         """Seconds of one pass of texts, step or picture on a device that nothing is known of."""
-        rate = PROCESSOR_FLOPS if self.limits.is_cpu else DEVICE_FLOPS
+        rate = self.limits.compute_rate
         if phase is Phase.ENCODE:
             return 2.0 * self.demand.shape(phase).num_parameters * x / rate
         if phase is Phase.DENOISE:
             return self._step_flops(x) / rate
-        return self._decode_flops(x, tile) / (rate * DECODE_EFFICIENCY)
+        efficiency = PROCESSOR_DECODE_EFFICIENCY if self.limits.is_cpu else DECODE_EFFICIENCY
+        return self._decode_flops(x, tile) / (rate * efficiency)
 
     def _step_flops(self, pixels: int) -> float:
         """Projections and feed-forward, self-attention, cross-attention; two operations a multiplication."""

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from pixart_ui.engine import calibration as calibration_module
-from pixart_ui.engine.calibration import Calibration, Rates, Reads
-from pixart_ui.engine.costs import Demand, Limits
+from pixart_ui.engine.calibration import Calibration, Rates, Reads, Table
+from pixart_ui.engine.costs import PROCESSOR_SHARE, Demand, Limits
+from pixart_ui.engine.device import open_device
 from pixart_ui.engine.layout import Piece, Segment
 from pixart_ui.engine.planner import choose_plan
+from pixart_ui.engine.planning import Planning
 from pixart_ui.engine.reading import CHUNK_BYTES, Reader
 from pixart_ui.engine.readmeter import ReadMeter, disk_bytes
 from pixart_ui.engine.tensorfile import TensorEntry
@@ -155,3 +157,31 @@ def test_the_disk_is_not_named_where_nothing_waits_for_it() -> None:
     assert "disk" not in reasons[Phase.ENCODE]
     assert "disk" not in reasons[Phase.DENOISE]
     assert "disk" in reasons[Phase.DECODE]
+
+
+def test_a_processor_is_measured_before_its_first_picture_and_the_page_finds_it_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    planning = Planning(open_device("cpu"), path)
+    known = Table.load(path).of(planning.key)
+    assert known.rates.compute is not None
+    assert 1e9 < known.rates.compute < 1e14
+    Planning(open_device("cpu"), path)
+    assert Table.load(path).of(planning.key) == known
+
+
+def test_the_first_prediction_follows_what_the_processor_reaches() -> None:
+    def seconds(rate: float) -> float:
+        limits = Limits(64 * GIB, is_cpu=True, calibration=Calibration().learn_compute(rate))
+        return choose_plan(demand(), limits).phase(Phase.DENOISE).predicted_seconds
+
+    assert seconds(1e11) == pytest.approx(10 * seconds(1e12), rel=0.2)
+    least = 20 * 13.27e12 / (PROCESSOR_SHARE * 1e11)  # FLOP of a step at 1024 x 1024
+    assert seconds(1e11) == pytest.approx(least, rel=0.2)
+
+
+def test_a_rate_is_taken_only_before_anything_else_is_known() -> None:
+    """Paces are measured over what the rate made expect: another rate would make them wrong."""
+    known = Calibration().learn("denoise/a/b", 10, activation_bytes=None, seconds=2.0, formula=float)
+    assert known.learn_compute(1e11) == known
+    first = Calibration().learn_compute(1e11)
+    assert first.learn_compute(2e11) == first
