@@ -15,8 +15,8 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from pixart_ui.access.gate import NOBODY, SCOPE_KEY
-from pixart_ui.access.viewer import Viewer, seen_by
+from pixart_ui.access.gate import SCOPE_KEY
+from pixart_ui.access.viewer import NOBODY, Viewer, seen_by
 
 
 def carry(page: gr.Blocks) -> None:

@@ -24,10 +24,9 @@ from pixart_ui.access.passwords import hashed, matches
 from pixart_ui.access.store import Store
 from pixart_ui.access.throttle import Throttle
 from pixart_ui.access.users import User, Users
-from pixart_ui.access.viewer import LOCAL, Role, Viewer, seen_by
+from pixart_ui.access.viewer import LOCAL, NOBODY, Role, Viewer, seen_by
 
 SCOPE_KEY = "pixart_ui.viewer"
-NOBODY = Viewer("nobody", Role.VISITOR)
 # Addresses that need no viewer. A link carries its own proof.
 OPEN_PATHS = ("/healthz", "/login")
 OPEN_FOLDER = "/link/"

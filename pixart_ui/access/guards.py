@@ -1,12 +1,12 @@
-"""The guards in their order, from the outside: headers, hosts, origins, the gate, sizes, Gradio's files."""
+"""The guards in their order, from the outside: headers, hosts, origins, the gate, discretion, sizes, Gradio's files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from starlette.middleware import Middleware
 
+from pixart_ui.access.discretion import Discretion, places
 from pixart_ui.access.files import FileGuard
 from pixart_ui.access.gate import Gate
 from pixart_ui.access.headers import SecurityHeaders
@@ -15,15 +15,18 @@ from pixart_ui.access.opening import Opening
 from pixart_ui.access.origins import OriginGuard
 from pixart_ui.access.sizes import UPLOADS_AN_HOUR, SizeGuard
 from pixart_ui.access.throttle import Throttle
+from pixart_ui.settings import Settings
 
 
-def guards(opening: Opening, copies: Path, page: Callable[[], str]) -> list[Middleware]:
-    """`copies` is where Gradio keeps its copies of files, `page` the sign-in page."""
+def guards(opening: Opening, settings: Settings, page: Callable[[], str]) -> list[Middleware]:
+    """`page` is the sign-in page."""
+    copies = settings.temp_dir / "gradio"
     return [
         Middleware(SecurityHeaders, frames=opening.frames),
         Middleware(HostGuard, hosts=opening.hosts),
         Middleware(OriginGuard),
         Middleware(Gate, door=opening.door, page=page),
+        Middleware(Discretion, folders=places(settings.data_dir), copies=copies),
         Middleware(SizeGuard, uploads=Throttle(UPLOADS_AN_HOUR, 3600)),
         Middleware(FileGuard, copies=copies),
     ]

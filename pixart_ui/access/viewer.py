@@ -1,7 +1,8 @@
 """Who is asking: a name that owns jobs and pictures, and a role.
 
-A request of the page carries its viewer in a context variable, which threads started for it inherit; outside of one
-(the command line, a test) and without sign-in everybody is `local`, who may do everything.
+A request of the page carries its viewer in a context variable, which the server's threads for it inherit. Where none is
+at hand (the command line, a worker, a test) it is `local` who asks, who may do everything; but nobody, who may do
+nothing, in a process that serves others: there code that lost its request must not act as the owner.
 """
 
 from __future__ import annotations
@@ -48,13 +49,28 @@ class Viewer:
         return self.is_owner or owner == self.name
 
 
+@dataclass
+class Default:
+    """Who asks where no request is at hand: of a process, so that a new thread has it too."""
+
+    viewer: Viewer
+
+
 LOCAL = Viewer(LOCAL_OWNER, Role.OWNER)
-_viewer: ContextVar[Viewer] = ContextVar("viewer", default=LOCAL)
+NOBODY = Viewer("nobody", Role.VISITOR)
+DEFAULT = Default(LOCAL)
+_viewer: ContextVar[Viewer | None] = ContextVar("viewer", default=None)
 
 
 def current() -> Viewer:
     """Whoever the present request is from."""
-    return _viewer.get()
+    viewer = _viewer.get()
+    return viewer if viewer is not None else DEFAULT.viewer
+
+
+def serve_others() -> None:
+    """From now on nobody asks where no request is at hand. Before a page is put together that others reach."""
+    DEFAULT.viewer = NOBODY
 
 
 @contextmanager

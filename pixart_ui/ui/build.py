@@ -18,6 +18,7 @@ from pixart_ui.access.events import carry
 from pixart_ui.access.gate import Mode
 from pixart_ui.access.guards import guards
 from pixart_ui.access.opening import Opening
+from pixart_ui.access.viewer import serve_others
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 from pixart_ui.tidying import Room, keep_tidy
@@ -98,6 +99,8 @@ def serve(
 ) -> None:
     """Serve the page until Ctrl+C or SIGTERM to whom the opening lets in. Raises InputError where the port is taken."""
     settings = services.settings
+    if opening.door.mode is not Mode.LOCAL:
+        serve_others()
     # Gradio has no other setting for where it keeps its copies of files.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.temp_dir / "gradio")
     live = Live(services, supervisor, offer(services, services.default_checkpoint()).examples)
@@ -144,7 +147,7 @@ def _launch_settings(services: Services, live: Live, opening: Opening) -> dict[s
         "css": theme.css() + spaces.css(),
         "js": theme.script(),
         "app_kwargs": {
-            "middleware": [*guards(opening, settings.temp_dir / "gradio", sign_in_page), Middleware(ApiStatus)],
+            "middleware": [*guards(opening, settings, sign_in_page), Middleware(ApiStatus)],
             "routes": [
                 *sign_in_routes(opening.door),
                 *sharing_routes(services, opening.door),

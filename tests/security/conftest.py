@@ -6,12 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from pixart_ui.user_presets import UserPresets
 from tests.security.parts import Person, SharedServer, sharing
+
+# Kept by whoever used the app alone before it was shared.
+LOCAL_STYLE = "A style of this machine"
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedServer]:
-    with sharing(tmp_path_factory.mktemp("shared") / "data") as server:
+    data_dir = tmp_path_factory.mktemp("shared") / "data"
+    UserPresets(data_dir / "presets", tuple).save_style("local", LOCAL_STYLE, "drawing of {prompt}", "")
+    with sharing(data_dir) as server:
         server.wait_for_worker()
         yield server
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from pixart_ui.jobs.journal import Journal
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
+from tests.security.conftest import LOCAL_STYLE
 from tests.security.parts import Person, SharedServer
 
 SECRET = "a purple teapot that nobody else may know of"
@@ -173,3 +175,25 @@ def test_gradios_queue_knows_who_asks(bob: Person, eve: Person) -> None:
     assert SECRET not in queued(eve, "list", None, None, 50, 0)
     assert "event: error" in queued(eve, "status", [job_id])
     assert "[[]]" in queued(eve, "cancel", [job_id])
+
+
+def test_what_was_kept_before_the_app_was_shared_is_on_nobodys_page(bob: Person, ada: Person) -> None:
+    """The page is put together once, for all, by a process in which nobody asks."""
+    for person in (bob, ada):
+        config = person.http.get("/config").text
+        assert "Watercolour" in config
+        assert LOCAL_STYLE not in config
+        assert LOCAL_STYLE not in person.http.get("/").text
+
+
+def test_others_read_why_nothing_is_drawn_without_where_it_is(shared: SharedServer, bob: Person, ada: Person) -> None:
+    journal = Journal(shared.settings.journal_path)
+    journal.pause(f"1.png does not fit on the disk of {shared.settings.images_dir}: free some space, then resume it")
+    try:
+        assert str(shared.data_dir) in ada.http.get("/live").text
+        told = bob.http.get("/live").text
+        assert "/images: free some space" in told
+        assert str(shared.data_dir) not in told
+    finally:
+        journal.resume()
+        journal.close()
