@@ -10,6 +10,7 @@ from pixart_ui.request import Numerics, Precision
 from pixart_ui.ui import fragments, words
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.offer import Offer, precision_effect, quality_value
+from pixart_ui.ui.style_pictures import shipped_pictures
 from pixart_ui.ui.words import single as single_words
 
 BROWSER_ONLY = {"fn": None, "queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -41,7 +42,7 @@ def _build_looks(offer: Offer) -> dict[str, Any]:
     """Style, shape and quality."""
     with gr.Column(elem_id="style-ask"):
         style = gr.Radio(list(offer.styles), value="", label=words.STYLE, elem_id="field-style", elem_classes="chips")
-        style_pictures = gr.HTML("", elem_id="style-pictures")
+        style_pictures = gr.HTML(shipped_pictures(offer), elem_id="style-pictures")
     with gr.Column(elem_id="shape-ask"):
         shape = gr.Radio(
             list(offer.shapes),

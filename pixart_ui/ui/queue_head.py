@@ -56,9 +56,9 @@ def _totals(now: Moment) -> str:
 def _buttons(now: Moment) -> str:
     is_paused = now.paused is not None
     if not viewer.current().is_owner:
-        return button(words.CANCEL_ALL, "queue", verb="cancel-all") if now.running or now.num_waiting else ""
+        return button(words.CANCEL_ALL, "queue", verb="cancel-all") if _has_open(now) else ""
     pause = button(words.RESUME if is_paused else words.PAUSE, "queue", verb="resume" if is_paused else "pause")
-    if not (now.running or now.num_waiting):
+    if not _has_open(now):
         return pause
     return pause + button(words.CANCEL_ALL, "queue", verb="cancel-all")
 
@@ -66,19 +66,24 @@ def _buttons(now: Moment) -> str:
 def _time_left(now: Moment, forecast: Forecast, saved: str) -> str:
     """In all and by phase: a bar whose parts are as long as the phases are. As tall while nothing can be said."""
     if forecast.seconds_left is None:
-        text, shares = f"<span>{_why_unknown(now)}</span>", dict.fromkeys(Phase, None)
+        text, shares = _why_unknown(now), dict.fromkeys(Phase, None)
     else:
         tag = f'<span class="tag">{words.ESTIMATE}</span>' if forecast.is_estimate else ""
         text = f"<span>{words.TIME_LEFT.format(time=words.about(forecast.seconds_left))}</span>{tag}"
         shares = {phase: forecast.by_phase.get(phase, 0.0) for phase in Phase}
     parts = "".join(_part(phase, seconds) for phase, seconds in shares.items())
-    return f'<div class="left"><p class="sum">{text}{saved}</p><ul class="parts">{parts}</ul></div>'
+    none = "" if _has_open(now) else " data-none"
+    return f'<div class="left"><p class="sum">{text}{saved}</p><ul class="parts"{none}>{parts}</ul></div>'
+
+
+def _has_open(now: Moment) -> bool:
+    return bool(now.running or now.num_waiting)
 
 
 def _why_unknown(now: Moment) -> str:
-    if not (now.running or now.num_waiting):
-        return ""
-    return words.NO_TIME_PAUSED if now.paused is not None else words.NO_TIME
+    if not _has_open(now):
+        return f'<span class="hint">{words.QUEUE_HINT}</span>'
+    return f"<span>{words.NO_TIME_PAUSED if now.paused is not None else words.NO_TIME}</span>"
 
 
 def _saved(loads: LoadCount) -> str:

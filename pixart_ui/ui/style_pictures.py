@@ -35,7 +35,18 @@ def style_pictures(services: Services, offered: Offer) -> str:
     shipped = _shipped(offered.checkpoint, styles)
     missing = [style for style in styles if style not in shipped]
     found = {**(_own(services, offered.checkpoint, missing) if missing else {}), **shipped}
-    note = "" if shipped else single_words.STYLE_OWN if found else single_words.STYLE_NONE_YET
+    return _html(found, styles, is_shipped=bool(shipped))
+
+
+def shipped_pictures(offered: Offer) -> str:
+    """As above with what comes with the app alone, for the page before anybody has opened it: nothing moves then."""
+    styles = [value for _, value in offered.styles]
+    shipped = _shipped(offered.checkpoint, styles)
+    return _html(shipped, styles, is_shipped=True) if shipped else ""
+
+
+def _html(found: Mapping[str, str], styles: Sequence[str], *, is_shipped: bool) -> str:
+    note = "" if is_shipped else single_words.STYLE_OWN if found else single_words.STYLE_NONE_YET
     hint = f'<p class="hint">{note}</p>' if note and len(styles) > 1 else ""
     if not found:
         return f'<div class="plain">{hint}</div>'

@@ -79,13 +79,13 @@ PRECISION_COSTS: Mapping[Precision, str] = {
     Precision.FP4: "6.3 GB",
 }
 PRECISION_EFFECTS: Mapping[Precision, str] = {
-    Precision.FP16: "Best quality: the text encoder in 16 bits, on the device for its phase only.",
-    Precision.BF16: "16 bits with a wider range and fewer digits; 2 GB less than fp16.",
+    Precision.FP16: "Best quality: T5 in 16 bits, on the device for its phase only.",
+    Precision.BF16: "16 bits, wider in range, with fewer digits; 2 GB less than fp16.",
     Precision.INT8: "3.6 GB less than fp16 to read and keep; pictures differ a little.",
-    Precision.NF4: "5.2 GB less than fp16 to read and keep; pictures differ slightly more than with 8 bits.",
-    Precision.FP4: "As small as nf4, with evenly spaced numbers; pictures differ most.",
+    Precision.NF4: "5.2 GB less than fp16; pictures differ a bit more than with 8 bits.",
+    Precision.FP4: "As small as nf4, numbers evenly spaced; pictures differ most.",
 }
-PRECISION_TINY = "PixArt-Tiny fits anywhere: the choice shows its effect on the picture, it hardly saves memory."
+PRECISION_TINY = "Tiny fits anywhere: this changes the picture, hardly the memory."
 
 # What each choice means; where a person leaves it to the rule, the value is empty.
 TRANSFORMER_PRECISION_USUAL = "as usual: fp16, or bf16 beside a bf16 text encoder"
@@ -200,6 +200,7 @@ RAM_NOTE = "Predicted is RAM for weights and work; measured is the whole engine 
 NUM_RUNNING = "{count} being made"
 NUM_WAITING = "{count} waiting"
 NOTHING_OPEN = "Nothing is waiting"
+QUEUE_HINT = "Jobs go on while this page is closed. Everybody who has it open sees the same list."
 PAUSE = "Pause"
 RESUME = "Resume"
 PAUSED = "Paused: {reason}. No new picture is started."
@@ -235,7 +236,7 @@ UP_NEXT = "Up next"
 NOTHING_FOUND = "No job here says “{text}”."
 LOOK_EVERYWHERE = "Look in all jobs"
 NOTHING_HERE: Mapping[str, str] = {
-    "open": "Nothing is waiting. What you add stands here, for everybody who has this page open.",
+    "open": "Add what is in the form, a prompt a line, or a file of many rows: it stands here, in order of its turn.",
     "done": "No picture is done yet.",
     "failed": "No job has failed.",
     "cancelled": "No job was cancelled.",
