@@ -70,7 +70,7 @@ class Services:
         known, journal = catalog(), Journal(settings.journal_path, caps, _allowance)
         return cls(
             settings=settings,
-            catalog=known,
+            catalog=seeing.Checkpoints(known),
             styles=Styles.load(presets_dir(), lambda: presets.shelf(viewer.current().name).styles),
             hub=Hub(settings.checkpoints_dir),
             journal=journal,

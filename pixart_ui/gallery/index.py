@@ -75,7 +75,7 @@ class PictureIndex(Database):
 
     def pictures(self, ids: Sequence[int], *, owner: str | None = None, or_shared: bool = False) -> tuple[Picture, ...]:
         """Those of these that there are, of one owner or of all, newest first; `or_shared`: those shown to all too."""
-        theirs = f"(owner=:owner OR {_SHARED})" if or_shared else "owner=:owner"
+        theirs = f"(owner=:owner OR {_SHARED} AND deleted_at IS NULL)" if or_shared else "owner=:owner"
         with self._read() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM pictures WHERE gone_at IS NULL AND (:owner IS NULL OR {theirs}) "

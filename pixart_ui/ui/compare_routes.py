@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from pixart_ui.access import viewer
 from pixart_ui.compare.comparison import IMAGES, Comparison
 from pixart_ui.compare.table import as_csv
 from pixart_ui.errors import InputError
@@ -65,7 +66,10 @@ class Maker:
 def _picture(services: Services) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         path = _named(services, request)
-        return picture_answer(request, path) if path is not None else PlainTextResponse("Not found", 404)
+        if path is None:
+            return PlainTextResponse("Not found", 404)
+        is_own = viewer.current().may_see(services.kept_comparisons.owner(request.path_params["id"]))
+        return picture_answer(request, path, is_own=is_own)
 
     return answer
 

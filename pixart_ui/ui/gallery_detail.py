@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from pixart_ui.access import viewer
 from pixart_ui.access.viewer import LOCAL_OWNER
 from pixart_ui.catalog import Checkpoint
 from pixart_ui.gallery import images
@@ -91,17 +92,26 @@ def _made(picture: Picture, made: Made) -> str:
 
 
 def _actions(picture: Picture) -> str:
-    star = words.UNSTAR if picture.is_starred else words.STAR
-    verb = "unstar" if picture.is_starred else "star"
     return (
         '<div class="actions">'
         f"{button(words.REUSE, 'gallery-take', how='reuse', id=picture.id)}"
         f"{button(words.REUSE_SEED, 'gallery-take', how='seed', id=picture.id)}"
         f"{button(words.COMPARE, 'gallery-take', how='compare', id=picture.id)}"
         f'<a class="quiet" href="{picture_url(picture)}" download="{escape(picture.name)}">{words.DOWNLOAD}</a>'
+        f"{_own_actions(picture)}</div>"
+    )
+
+
+def _own_actions(picture: Picture) -> str:
+    """Nothing for a picture that another shared."""
+    if not viewer.current().may_see(picture.owner):
+        return ""
+    star = words.UNSTAR if picture.is_starred else words.STAR
+    verb = "unstar" if picture.is_starred else "star"
+    return (
         f"{sharing_links.of_picture(picture.name, picture_url(picture))}"
         f"{button(star, 'gallery', verb=verb, jobs=picture.id)}"
-        f"{button(words.DELETE, 'gallery', verb='delete', jobs=picture.id)}</div>"
+        f"{button(words.DELETE, 'gallery', verb='delete', jobs=picture.id)}"
     )
 
 

@@ -65,7 +65,7 @@ def _grid(look: GalleryLook, page: PicturePage, number: int) -> str:
 
 
 def _detail(services: Services, picture_id: int, only: str | None) -> str:
-    found = services.journal.pictures([picture_id], owner=only) if picture_id else ()
+    found = services.journal.pictures([picture_id], owner=only, or_shared=True) if picture_id else ()
     return gallery_detail.sheet(found[0], _made(services, found[0])) if found else ""
 
 

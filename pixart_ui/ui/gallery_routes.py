@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Route
 
 from pixart_ui.access import viewer
-from pixart_ui.access.seeing import may_see_picture
+from pixart_ui.access.seeing import is_own_picture, may_see_picture
 from pixart_ui.batches import zip_stream
 from pixart_ui.errors import PixArtError
 from pixart_ui.gallery.picture import Picture
@@ -40,8 +40,10 @@ def gallery_routes(services: Services) -> list[BaseRoute]:
 
 def _picture(services: Services) -> Answer:
     def answer(request: Request) -> Response:
-        _, path = _found(services, request)
-        return picture_answer(request, path) if path is not None else _not_found()
+        picture, path = _found(services, request)
+        if picture is None or path is None:
+            return _not_found()
+        return picture_answer(request, path, is_own=is_own_picture(services.journal, picture.name))
 
     return answer
 

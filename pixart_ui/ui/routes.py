@@ -79,15 +79,20 @@ def _live(answers: Answers) -> Callable[[Request], Awaitable[Response]]:
 def _pictures(journal: Journal, folder: Path) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         path = _own_picture(journal, folder, request)
-        return picture_answer(request, path) if path is not None else _not_found()
+        if path is None:
+            return _not_found()
+        return picture_answer(request, path, is_own=seeing.is_own_picture(journal, path.name))
 
     return answer
 
 
-def picture_answer(request: Request, path: Path) -> Response:
-    """The file as it is, or without what is written into it: as `?whole` or `?plain` says, else plain for members."""
+def picture_answer(request: Request, path: Path, *, is_own: bool) -> Response:
+    """The file as it is, or without what is written into it.
+
+    As `?whole` or `?plain` says, else plain for members; always plain where it is another's who shared it.
+    """
     query = request.query_params
-    if "whole" in query or (viewer.current().is_owner and "plain" not in query):
+    if is_own and ("whole" in query or (viewer.current().is_owner and "plain" not in query)):
         return FileResponse(path, headers=FOREVER)
     try:
         return Response(plain(path.read_bytes()), headers=FOREVER, media_type="image/png")
