@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -42,6 +40,7 @@ from pixart_ui.gallery import images
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.latents import KeptLatents, LatentFiles
+from pixart_ui.jobs.step_reports import StepReports
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 
@@ -98,27 +97,35 @@ class GroupRun:
         self._active = 0
         self._notes: list[str] = []
         self._latents = LatentFiles(settings.latents_dir)
-        self._previews: deque[Path] = deque()
+        self._reports = StepReports(journal, settings.previews_dir)
         self._keys: list[str] = []
         self._kept: dict[int, KeptLatents] = {}
         self._saves: dict[int, Future[None]] = {}
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="save")
 
     def run(self) -> None:
-        for _ in self.follow():
+        for _ in self._events():
             pass
 
     def follow(self) -> Iterator[None]:
-        """The same, with a word to whoever follows it after each event."""
+        """The same, with a word to whoever follows it when the journal knows of an event."""
+        for _ in self._events():
+            self._reports.settle()
+            yield
+
+    def _events(self) -> Iterator[None]:
         try:
             latents = self._find_latents()
             requests, scopes = [job.request for job in self._jobs], [_scope(job) for job in self._jobs]
             events = self._engine.run(requests, self._is_cancelled, latents, scopes)
             for event in events:
                 self._settle()
+                if not isinstance(event, StepDone):
+                    self._reports.settle()
                 self._record(event)
                 yield
         finally:
+            self._reports.close()
             self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
             self._settle()
         if not self._is_stopping():
@@ -167,7 +174,8 @@ class GroupRun:
                 self._keep_latents(index, KeptLatents(latents, kernels))
             case StepDone(index=index, step=step, preview=preview):
                 self._steps[index] = step
-                self._report(index, Phase.DENOISE, preview)
+                if job := self._open.get(index):
+                    self._reports.tell(job, step, preview)
             case ImageReady(index=index, image=image, facts=facts):
                 self._keep(index, image, facts)
             case ImageFailed(index=index, is_cancelled=True):
@@ -190,15 +198,15 @@ class GroupRun:
         ours = self._journal.report_group([*self._open.values()], phase)
         self._open = {index: job for index, job in self._open.items() if job.id in ours}
 
-    def _report(self, index: int, phase: Phase, preview: Image.Image | None = None) -> None:
+    def _report(self, index: int, phase: Phase) -> None:
+        """Before it begins: if the worker dies of it, the journal knows."""
         if index in self._open:
             self._active = index
             self._begun.add(index)
-            name = self._write_preview(index, preview) if preview is not None else None
-            self._write_progress(index, phase, name)
+            self._write_progress(index, phase)
 
-    def _write_progress(self, index: int, phase: Phase | None, preview: str | None) -> None:
-        is_ours = self._journal.progress(self._jobs[index], phase=phase, step=self._steps[index], preview=preview)
+    def _write_progress(self, index: int, phase: Phase | None) -> None:
+        is_ours = self._journal.progress(self._jobs[index], phase=phase, step=self._steps[index], preview=None)
         if not is_ours:
             del self._open[index]
 
@@ -214,7 +222,7 @@ class GroupRun:
         if index in self._kept:
             facts = {**facts, "kernels": dict(self._kept[index].kernels)}
         if index in self._open:
-            self._write_progress(index, None, None)
+            self._write_progress(index, None)
         self._cancelled(index)  # while it was decoded; from here on it is too late
         if job := self._open.get(index):
             facts = {**facts, "job": job.id, "attempt": job.attempt, "group_size": len(self._jobs)}
@@ -277,26 +285,6 @@ class GroupRun:
         attempt = "*" if is_ours else job.attempt
         for path in self._settings.previews_dir.glob(f"{job.id}-{attempt}-*.jpg"):
             path.unlink(missing_ok=True)
-
-    def _write_preview(self, index: int, preview: Image.Image) -> str | None:
-        """A preview that cannot be written is no reason to stop.
-
-        Each has a name of its own: to replace a file can mean to wait for the disk. A browser may still ask for the
-        one before it.
-        """
-        job, step = self._jobs[index], self._steps[index]
-        path = self._settings.previews_dir / f"{job.id}-{job.attempt}-{step}.jpg"
-        aside = path.with_suffix(".part")
-        try:
-            preview.convert("RGB").save(aside, "JPEG", quality=80)
-            aside.replace(path)
-        except OSError as error:
-            log.warning("preview of job %d: %s", job.id, error)
-            return None
-        self._previews.append(path)
-        if len(self._previews) > 2:
-            self._previews.popleft().unlink(missing_ok=True)
-        return path.name
 
 
 def _scope(job: Job) -> str:

@@ -55,6 +55,7 @@ def test_progress_and_preview_are_in_the_journal_while_it_works(settings: Settin
     jobs = journal.submit([request(1), request(2)], "local")
 
     def look(index: int, step: int) -> None:
+        wait_until(lambda: journal.job(jobs[index].id).step == step - 1, "the step before is reported")
         seen.append(journal.job(jobs[index].id))
         assert journal.job(jobs[1 - index].id).phase is None, "the other one waits"
         if step == 3:
@@ -64,7 +65,7 @@ def test_progress_and_preview_are_in_the_journal_while_it_works(settings: Settin
                 assert image.format == "JPEG"
 
     serve(settings, journal, PlainEngine(look), jobs)
-    assert [(job.phase, job.step) for job in seen[:NUM_STEPS]] == [(Phase.DENOISE, step) for step in range(NUM_STEPS)]
+    assert [job.phase for job in seen] == [Phase.DENOISE] * len(jobs) * NUM_STEPS
     assert list(settings.previews_dir.iterdir()) == []
     assert [job.preview for job in journal.jobs()] == [None, None]
 
@@ -175,12 +176,13 @@ def test_a_folder_that_vanished_pauses_the_queue_and_loses_nothing(settings: Set
     stop = threading.Event()
 
     def lose(index: int, step: int) -> None:
-        if (index, step) == (1, 2):
+        if (index, step) == (1, 2) and len(engine.groups) == 1:
             wait_until(lambda: journal.job(jobs[0].id).state is JobState.DONE, "the first is written")
             settings.images_dir.rename(settings.images_dir.with_name("elsewhere"))
             settings.images_dir.touch()
 
-    worker = Worker(settings, journal, PlainEngine(lose), name="one")
+    engine = PlainEngine(lose)
+    worker = Worker(settings, journal, engine, name="one")
     serving = threading.Thread(target=worker.serve, args=[stop])
     serving.start()
     try:
