@@ -71,7 +71,7 @@ class Services:
         return cls(
             settings=settings,
             catalog=seeing.Checkpoints(known),
-            styles=Styles.load(presets_dir(), lambda: presets.shelf(viewer.current().name).styles),
+            styles=Styles.load(presets_dir(), lambda: presets.styles(viewer.current().name)),
             hub=Hub(settings.checkpoints_dir),
             journal=journal,
             wildcards=Wildcards(presets_dir() / "wildcards"),

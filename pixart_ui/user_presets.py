@@ -1,7 +1,8 @@
 """Presets and styles that people keep: a JSON file a person in the data folder, changed by rename alone.
 
-What must stay true: nobody reads or changes what another keeps; every change is made under a lock, so that two pages at
-once lose nothing; a file that was damaged is put aside, not overwritten. Names of own styles are none of the app's.
+What must stay true: nobody changes what another keeps, or reads it unless it is shared; every change is made under a
+lock, so that two pages at once lose nothing; a file that was damaged is put aside, not overwritten. Names of own styles
+are none of the app's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 from pixart_ui.errors import DiskFullError, InputError, PixArtError
 from pixart_ui.preset_file import MAX_PRESETS, MAX_STYLES, Preset, Shelf, checked_name, dump, parse, preset_of, style_of
 from pixart_ui.presets import Style
+from pixart_ui.shared_presets import SharedPreset, is_anothers, own_name, read_names, write_names
 
 LOCK_SECONDS = 5.0
 
@@ -73,6 +75,8 @@ class UserPresets:
             if text != name and text in (other.name for other in shelf[0].presets):
                 raise InputError(f"There is a preset {text!r} already: choose another name, or delete that one.")
             renamed = replace(preset, name=text)
+            if name in self.shared_names(owner):
+                self._keep_shared(owner, self.shared_names(owner) - {name} | {text})
             shelf[0] = replace(
                 shelf[0], presets=tuple(renamed if other is preset else other for other in shelf[0].presets)
             )
@@ -82,7 +86,50 @@ class UserPresets:
         """Raises InputError where there is none."""
         with self._change(owner) as shelf:
             preset = shelf[0].preset(name)
+            if name in self.shared_names(owner):  # else a later one of this name would be shown to all
+                self._keep_shared(owner, self.shared_names(owner) - {name})
             shelf[0] = replace(shelf[0], presets=tuple(other for other in shelf[0].presets if other is not preset))
+
+    def share(self, owner: str, name: str, *, is_shared: bool) -> None:
+        """Let everybody see and use it, with the own style that it names, or no longer. Raises InputError."""
+        with self._change(owner) as shelf:
+            kept = {shelf[0].preset(name).name}
+            known = self.shared_names(owner)
+            self._keep_shared(owner, known | kept if is_shared else known - kept)
+
+    def shared_names(self, owner: str) -> frozenset[str]:
+        """Those of that person's that everybody sees."""
+        return frozenset(read_names(self._folder).get(owner, ()))
+
+    def shared(self) -> tuple[SharedPreset, ...]:
+        """Everybody's that all may see, as they are now; without a folder of this machine as their checkpoint."""
+        return tuple(
+            SharedPreset(owner, _portable(preset), _style_of(preset, shelf))
+            for owner, names in read_names(self._folder).items()
+            for shelf in (self.shelf(owner),)
+            for preset in shelf.presets
+            if preset.name in names
+        )
+
+    def shared_with(self, person: str) -> tuple[SharedPreset, ...]:
+        """Others' that this person may see."""
+        return tuple(entry for entry in self.shared() if entry.owner != person)
+
+    def find(self, person: str, key: str) -> Preset:
+        """One of that person's own by its name, or another's by its key. Raises InputError."""
+        if not is_anothers(key):
+            return self.shelf(person).preset(key)
+        found = next((entry.preset for entry in self.shared_with(person) if entry.key == key), None)
+        if found is None:
+            raise InputError(f"The preset {own_name(key)[:60]!r} is shown to you no longer: choose another one.")
+        return found
+
+    def styles(self, person: str) -> tuple[Style, ...]:
+        """That person's own, then those of presets that others share; of two with one name it is the own."""
+        own = self.shelf(person).styles
+        names = {style.name for style in own}
+        others = {entry.style.name: entry.style for entry in self.shared_with(person) if entry.style is not None}
+        return (*own, *(style for name, style in others.items() if name not in names))
 
     def save_style(self, owner: str, name: object, prompt: object, negative_prompt: object) -> Style:
         """Keep a style; an own one that has the name already is replaced. Raises InputError."""
@@ -104,12 +151,13 @@ class UserPresets:
     def export(self, owner: str, name: str | None = None) -> bytes:
         """A file of one preset and the own style that it names, or of everything. Raises InputError.
 
-        A checkpoint that is a folder of this machine is left out: it is nobody else's, and names a person.
+        The name may be the key of one that another shares. A checkpoint that is a folder of this machine is left out:
+        it is nobody else's, and names a person.
         """
         shelf = self.shelf(owner)
-        presets = shelf.presets if name is None else (shelf.preset(name),)
+        presets = shelf.presets if name is None else (self.find(owner, name),)
         wanted = {preset.settings.get("style") for preset in presets}
-        styles = tuple(style for style in shelf.styles if name is None or style.name in wanted)
+        styles = shelf.styles if name is None else tuple(one for one in self.styles(owner) if one.name in wanted)
         if not presets and not styles:
             raise InputError("Nothing is kept yet, so there is nothing to share: save a preset first.")
         return dump(Shelf(tuple(map(_portable, presets)), styles))
@@ -129,6 +177,10 @@ class UserPresets:
             _check_count(len(styles), MAX_STYLES, "styles")
             shelf[0] = Shelf(presets, styles)
         return Imported(tuple(preset_names), tuple(style_names), num_known + num_known_presets)
+
+    def _keep_shared(self, owner: str, names: frozenset[str] | set[str]) -> None:
+        """Under the lock."""
+        write_names(self._folder, {**read_names(self._folder), owner: tuple(sorted(names))})
 
     @contextmanager
     def _change(self, owner: str) -> Iterator[list[Shelf]]:
@@ -200,6 +252,11 @@ def _free_name(name: str, used: set[str]) -> str:
 
 def _renamed(entry: Preset | Style, name: str) -> Preset | Style:
     return entry.model_copy(update={"name": name}) if isinstance(entry, Style) else replace(entry, name=name)
+
+
+def _style_of(preset: Preset, shelf: Shelf) -> Style | None:
+    """The own style that it names."""
+    return next((style for style in shelf.styles if style.name == preset.settings.get("style")), None)
 
 
 def _with_style(preset: Preset, moved: dict[str, str]) -> Preset:

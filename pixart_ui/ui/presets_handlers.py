@@ -1,4 +1,4 @@
-"""What the buttons of the presets do. Everything is the viewer's own: nobody reads or changes another's.
+"""What the buttons of the presets do. Everything is the viewer's own: of others they use what is shared to all.
 
 Using one sets the form as "Reuse settings" does; what a preset leaves out becomes the checkpoint's default.
 """
@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 from gradio.components import Component
 
 from pixart_ui.access import viewer
+from pixart_ui.access.seeing import require_owner
 from pixart_ui.errors import InputError, PixArtError
 from pixart_ui.preset_file import MAX_FILE_BYTES
 from pixart_ui.services import Services
+from pixart_ui.shared_presets import is_anothers, own_name
 from pixart_ui.ui import fragments
 from pixart_ui.ui import words as page_words
 from pixart_ui.ui.edge import guarded
 from pixart_ui.ui.form import Form, Updates, Values
 from pixart_ui.ui.offer import Offer, offer
+from pixart_ui.ui.presets_actions import preset_actions
 from pixart_ui.ui.style_pictures import style_pictures
 from pixart_ui.ui.words import presets as words
 
@@ -67,6 +68,8 @@ class PresetHandlers:
             "save": self._save,
             "rename": self._rename,
             "delete": self._delete,
+            "to-all": self._to_all,
+            "to-own": self._to_own,
             "save-style": self._save_style,
             "delete-style": self._delete_style,
         }
@@ -103,7 +106,7 @@ class PresetHandlers:
         return {**self._choices(None, None), self.form.style: gr.update(choices=choices)}
 
     def _use(self, values: Values) -> Updates:
-        preset = self._shelf().preset(self._chosen(values))
+        preset = self.services.presets.find(viewer.current().name, self._chosen(values))
         prompt = str(values[self.form.prompt] or "")
         request = preset.request(prompt if prompt.strip() else "any")
         resolved = self.services.resolve(request)[0]
@@ -126,7 +129,7 @@ class PresetHandlers:
         is_written = bool(prompt.strip())
         request = self.form.read({**values, self.form.prompt: prompt if is_written else "any"})
         settings = request.model_dump(mode="json", exclude_none=True, exclude=set() if is_written else {"prompt"})
-        name = str(values[self.parts.name] or values[self.parts.preset] or "")
+        name = str(values[self.parts.name] or own_name(str(values[self.parts.preset] or "")))
         preset = self.services.presets.save(viewer.current().name, name, settings)
         return {
             **self._choices(preset.name, values[self.parts.style]),
@@ -135,12 +138,24 @@ class PresetHandlers:
         }
 
     def _rename(self, values: Values) -> Updates:
-        name = self.services.presets.rename(viewer.current().name, self._chosen(values), values[self.parts.name])
+        name = self.services.presets.rename(viewer.current().name, self._own(values), values[self.parts.name])
         said = self._said(words.RENAMED.format(name=name))
         return {**self._choices(name, values[self.parts.style]), self.parts.name: "", **said}
 
+    def _to_all(self, values: Values) -> Updates:
+        return self._share(values, words.TO_ALL_SAID, is_shared=True)
+
+    def _to_own(self, values: Values) -> Updates:
+        return self._share(values, words.TO_OWN_SAID, is_shared=False)
+
+    def _share(self, values: Values, told: str, *, is_shared: bool) -> Updates:
+        require_owner(words.SHARE_PRESETS)
+        name = self._own(values)
+        self.services.presets.share(viewer.current().name, name, is_shared=is_shared)
+        return {**self._choices(name, values[self.parts.style]), **self._said(told.format(name=name))}
+
     def _delete(self, values: Values) -> Updates:
-        name = self._chosen(values)
+        name = self._own(values)
         self.services.presets.delete(viewer.current().name, name)
         return {**self._choices(None, values[self.parts.style]), **self._said(words.DELETED.format(name=name))}
 
@@ -199,12 +214,17 @@ class PresetHandlers:
         }
 
     def _choices(self, preset: object, style: object) -> Updates:
-        shelf = self._shelf()
+        kept, name, shelf = self.services.presets, viewer.current().name, self._shelf()
         presets, styles = [entry.name for entry in shelf.presets], [entry.name for entry in shelf.styles]
-        chosen = preset if preset in presets else None
+        shared, others = kept.shared_names(name), kept.shared_with(name)
+        chosen = preset if preset in [*presets, *(entry.key for entry in others)] else None
+        choices = [
+            *((words.OF_ALL.format(name=own), own) if own in shared else own for own in presets),
+            *((words.OF_ANOTHER.format(name=each.preset.name, owner=each.owner), each.key) for each in others),
+        ]
         return {
-            self.parts.preset: gr.update(choices=presets, value=chosen, info="" if presets else words.NONE_YET),
-            self.parts.actions: preset_actions(chosen, has_any=bool(presets or styles)),
+            self.parts.preset: gr.update(choices=choices, value=chosen, info="" if choices else words.NONE_YET),
+            self.parts.actions: preset_actions(chosen, shared, has_any=bool(presets or styles)),
             self.parts.style: gr.update(
                 choices=styles,
                 value=style if style in styles else None,
@@ -218,6 +238,13 @@ class PresetHandlers:
             raise InputError(words.NOTHING_CHOSEN)
         return name
 
+    def _own(self, values: Values) -> str:
+        """Raises InputError for another's, which can be used and not changed."""
+        name = self._chosen(values)
+        if is_anothers(name):
+            raise InputError(words.ANOTHERS.format(name=own_name(name)))
+        return name
+
     def _shelf(self) -> Any:
         return self.services.presets.shelf(viewer.current().name)
 
@@ -229,14 +256,3 @@ class PresetHandlers:
 
     def _told(self, error: PixArtError) -> Updates:
         return {self.parts.message: fragments.problem(error)}
-
-
-def preset_actions(chosen: object, *, has_any: bool) -> str:
-    """What can be done with the chosen preset; the script keeps the link to it."""
-    delete = fragments.button(words.DELETE, "preset", verb="delete", of="preset", ask=words.DELETE_ASK)
-    query = f"?{urlencode({'name': str(chosen)})}" if chosen else ""
-    share = (
-        f'<a class="quiet" data-share href="/presets.json{escape(query)}" download title="{words.SHARE_HINT}"'
-        f"{'' if has_any else ' hidden'}>{words.SHARE if chosen else words.SHARE_ALL}</a>"
-    )
-    return f'<div class="actions">{fragments.button(words.USE, "preset", verb="use")}{delete}{share}</div>'

@@ -11,7 +11,8 @@ from pixart_ui.services import Services
 from pixart_ui.ui import fragments
 from pixart_ui.ui.edge import QUIET
 from pixart_ui.ui.form import Form
-from pixart_ui.ui.presets_handlers import PresetHandlers, PresetParts, preset_actions
+from pixart_ui.ui.presets_actions import preset_actions
+from pixart_ui.ui.presets_handlers import PresetHandlers, PresetParts
 from pixart_ui.ui.words import presets as words
 
 

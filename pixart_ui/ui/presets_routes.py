@@ -1,4 +1,4 @@
-"""Presets as a file to share: one, or all that the viewer keeps. Nobody gets another's."""
+"""Presets as a file: one, or all that the viewer keeps. Of another's nobody gets but what is shared to all."""
 
 from __future__ import annotations
 

@@ -200,3 +200,79 @@ def test_names_are_text_wherever_they_are_shown(handlers: PresetHandlers, values
 
 def test_an_older_page_is_told_to_reload(handlers: PresetHandlers, values: dict[Any, Any]) -> None:
     assert "reload" in said(handlers, press(handlers, "frobnicate", values))
+
+
+# Shown to everybody
+
+OWNER = Viewer("ada", Role.OWNER)
+
+
+def choices(handlers: PresetHandlers, form: Form) -> list[Any]:
+    found: list[Any] = handlers.refresh({form.checkpoint: "tiny"})[handlers.parts.preset]["choices"]
+    return found
+
+
+def test_the_owner_shows_a_preset_to_everybody_and_others_use_it_without_changing_it(
+    handlers: PresetHandlers, form: Form, values: dict[Any, Any], client: TestClient
+) -> None:
+    with seen_by(OWNER):
+        press(handlers, "save-style", values, style_name="Ink", style_prompt=INK)
+        press(handlers, "save", values | {form.steps: 7, form.style: "Ink"}, name="Posters")
+        press(handlers, "save", values, name="Private")
+        told = press(handlers, "to-all", values, preset="Posters")
+        assert words.TO_ALL_SAID.format(name="Posters") in said(handlers, told)
+        assert words.TO_OWN in told[handlers.parts.actions]
+        assert choices(handlers, form) == [("Posters · shown to everybody", "Posters"), "Private"]
+    key = "Posters\nada"
+    with seen_by(BEN):
+        assert choices(handlers, form) == [("Posters · from ada", key)]
+        used = press(handlers, "use", values | {form.steps: 20}, preset=key)
+        assert (value(used[form.steps]), value(used[form.style])) == (7, "Ink")
+        assert handlers.services.resolve(form.read(values | {form.style: "Ink"}))[0].full_prompt.startswith(
+            "ink drawing"
+        )
+        assert '"Ink"' in client.get("/presets.json", params={"name": key}).text
+        for verb in ("delete", "rename", "to-all", "to-own"):
+            press(handlers, verb, values, preset=key, name="Mine")
+        press(handlers, "save", values | {form.steps: 9}, preset=key)
+        assert handlers.services.presets.shelf("ben").preset("Posters").settings["steps"] == 9
+    assert handlers.services.presets.shelf("ada").preset("Posters").settings["steps"] == 7
+    with seen_by(OWNER):
+        press(handlers, "to-own", values, preset="Posters")
+    with seen_by(BEN):
+        assert choices(handlers, form) == ["Posters"], "their own of that name"
+        assert "no longer" in said(handlers, press(handlers, "use", values, preset=key))
+        assert client.get("/presets.json", params={"name": key}).status_code == 404
+        assert "Ink" not in handlers.services.styles.names("tiny")
+
+
+def test_only_the_owner_of_the_app_shows_presets_to_everybody(
+    handlers: PresetHandlers, form: Form, values: dict[Any, Any]
+) -> None:
+    with seen_by(ANNA):
+        press(handlers, "save", values, name="Hers")
+        refused = press(handlers, "to-all", values, preset="Hers")
+        assert "Only the owner of this app can show presets to everybody" in said(handlers, refused)
+        assert words.TO_ALL not in handlers.refresh({form.checkpoint: "tiny"})[handlers.parts.actions]
+    with seen_by(BEN):
+        assert choices(handlers, form) == []
+    assert words.TO_ALL not in handlers.refresh({form.checkpoint: "tiny"})[handlers.parts.actions], (
+        "alone there is nobody"
+    )
+
+
+def test_a_name_that_is_used_again_is_not_shown_to_everybody_by_itself(
+    handlers: PresetHandlers, form: Form, values: dict[Any, Any]
+) -> None:
+    with seen_by(OWNER):
+        press(handlers, "save", values, name="Posters")
+        press(handlers, "to-all", values, preset="Posters")
+        press(handlers, "rename", values, preset="Posters", name="Large posters")
+    with seen_by(BEN):
+        assert choices(handlers, form) == [("Large posters · from ada", "Large posters\nada")]
+    with seen_by(OWNER):
+        press(handlers, "delete", values, preset="Large posters")
+        press(handlers, "save", values, name="Large posters")
+        press(handlers, "save", values, name="Posters")
+    with seen_by(BEN):
+        assert choices(handlers, form) == []

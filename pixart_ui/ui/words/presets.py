@@ -13,6 +13,15 @@ DELETE = "Delete"
 SHARE_ALL = "Share all"
 SHARE = "Share"
 SHARE_HINT = "Save as a file that others can import"
+TO_ALL = "Show to everybody"
+TO_OWN = "Show to nobody else"
+TO_ALL_SAID = "Everybody who signs in can use “{name}” now. Only you can change it."
+TO_OWN_SAID = "“{name}” is yours alone again."
+OF_ALL = "{name} · shown to everybody"
+OF_ANOTHER = "{name} · from {owner}"
+# As in "Only the owner of this app can …".
+SHARE_PRESETS = "show presets to everybody"
+ANOTHERS = "“{name}” is another person's: use it, and save the form under a name of your own to change it."
 NAME = "Name"
 NAME_HINT = "For example Posters"
 SAVE = "Save the form"
@@ -48,4 +57,4 @@ AND_KNOWN = "{count} were here already."
 FILE_IS_GONE = "The file is no longer here: choose it again."
 NOTHING_TO_SHARE = "Nothing is kept under that name: choose another preset."
 
-SCRIPT_WORDS: Mapping[str, str] = {"share": SHARE, "shareAll": SHARE_ALL}
+SCRIPT_WORDS: Mapping[str, str] = {"share": SHARE, "shareAll": SHARE_ALL, "toAll": TO_ALL, "toOwn": TO_OWN}
