@@ -1,14 +1,22 @@
-"""One app for all tests of a process, and a browser for each."""
+"""A browser for each visitor, and an app on which nothing moves but what a test moves.
+
+A browser that one visitor has left is given to the next: it has kept the page's scripts, as a person's has, and nothing
+else.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.parts import Server, Visitor, serving
+
+SETTINGS = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-GB"}
+Left = defaultdict[str, list[BrowserContext]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,29 +25,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("served") / "data") as running:
+@pytest.fixture(scope="package")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An app whose queue its tests pause, so that what was started stays as it is."""
+    with serving(tmp_path_factory.mktemp("calm") / "data") as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def left(browser: Browser) -> Left:
+    """Browsers that nobody uses now, by their settings."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Open further browsers: `visit(viewport=…)`; each has its own storage."""
-    visitors: list[Visitor] = []
+def visit(browser: Browser, left: Left) -> Iterator[Callable[..., Visitor]]:
+    """Open further browsers: `visit(viewport=…)`; each has its own storage, empty at first."""
+    visitors: list[tuple[str, Visitor]] = []
 
     def open_one(**options: object) -> Visitor:
-        settings = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-GB"}
-        visitor = Visitor(browser.new_context(**settings | options))  # type: ignore[arg-type]
-        visitor.context.set_default_timeout(20_000)
-        visitor.context.route("**/*", visitor.guard)
-        visitors.append(visitor)
+        settings = SETTINGS | options
+        free = left[str(settings)]
+        context = free.pop() if free else browser.new_context(**settings)  # type: ignore[arg-type]
+        context.set_default_timeout(20_000)
+        visitor = Visitor(context)
+        visitors.append((str(settings), visitor))
         return visitor
 
     yield open_one
-    for visitor in visitors:
-        visitor.context.close()
-    assert [text for visitor in visitors for text in visitor.complaints] == []
+    for settings, visitor in visitors:
+        visitor.leave()
+        left[settings].append(visitor.context)
+    assert [text for _, visitor in visitors for text in visitor.complaints] == []
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from pixart_ui.jobs.job import JobState
 from pixart_ui.ui.words import single as words
-from tests.browser.parts import Server, Visitor, ask, make, set_steps, shown_job
+from tests.browser.parts import Server, Visitor, ask, make, set_steps, shown_job, wait_for_news
 
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -55,7 +55,7 @@ def test_no_tab_has_a_violation(drawn: Server, visit: Callable[..., Visitor], sc
     for name in names:
         page.evaluate("name => document.getElementById(`tab-${name}-button`).click()", name)
         page.wait_for_function("name => document.querySelector(`#tab-${name}`)?.checkVisibility()", arg=name)
-        page.wait_for_timeout(1500)  # its regions come with the next answer of /live
+        wait_for_news(page)
         found[name] = violations(page)
     assert found == {name: [] for name in names}
 

@@ -16,7 +16,7 @@ from pixart_ui.compare.kept import Kept
 from pixart_ui.jobs.job import JobState
 from pixart_ui.services import Services
 from pixart_ui.ui import words
-from tests.browser.parts import Server, Visitor, make, serving, set_steps, shown_job
+from tests.browser.parts import Server, Visitor, make, set_steps, shown_job, wait_for, wait_until_drawn
 from tests.browser.test_page import ATTACK
 from tests.compare.parts import apart, comparison, precision, sweep
 
@@ -27,17 +27,12 @@ PEAKS = {"fp16": 11.0, "int8": 7.5, "nf4": 5.8, "fp4": 5.9}
 WORTHS = "cells => cells.map(cell => Number(cell.dataset.worth))"
 
 
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An app whose queue is paused, so that what was started stays as it is."""
-    with serving(tmp_path_factory.mktemp("compared") / "data") as running:
-        yield running
-
-
 @pytest.fixture
 def services(calm: Server) -> Iterator[Services]:
     opened = Services.open(calm.settings)
     opened.journal.pause("a test looks at it")
+    opened.journal.cancel_all()
+    wait_for(lambda: not opened.journal.has_open(), "the queue to be empty", 30)
     for entry in opened.comparisons():
         opened.delete_comparison(entry.id)
     yield opened
@@ -247,21 +242,24 @@ def test_what_varies_brings_its_values_and_a_wrong_one_says_so(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
 def test_no_page_is_wider_than_its_screen(
-    calm: Server, services: Services, visit: Callable[..., Visitor], width: int, scheme: str
+    calm: Server, services: Services, visit: Callable[..., Visitor], scheme: str
 ) -> None:
     keep(services)
-    page = visit(viewport={"width": width, "height": 900}, color_scheme=scheme).open(calm)
-    open_compare(page)
-    pictures(page).first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_role("button", name=words.NEW_COMPARISON).click()
-    page.locator("#compare-new").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_role("button", name=words.NEW_COMPARISON).click()
-    window = pick_two(page)
-    box = window.bounding_box()
-    assert box is not None
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
+    page = open_compare(visit(color_scheme=scheme).open(calm))
+    for width in (390, 768, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        wait_until_drawn(page)
+        pictures(page).first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_role("button", name=words.NEW_COMPARISON).click()
+        page.locator("#compare-new").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_role("button", name=words.NEW_COMPARISON).click()
+        window = pick_two(page)
+        box = window.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        page.keyboard.press("Escape")
+        expect(window).to_be_hidden()

@@ -11,7 +11,17 @@ from playwright.sync_api import Page, expect
 from pixart_ui.jobs.job import JobState
 from pixart_ui.ui import words
 from pixart_ui.ui.words import single as single_words
-from tests.browser.parts import Server, Visitor, after_pressing, choose, make, newest_shown, set_steps, shown_job
+from tests.browser.parts import (
+    Server,
+    Visitor,
+    after_pressing,
+    choose,
+    make,
+    set_steps,
+    shown_job,
+    wait_for_news,
+    wait_until_drawn,
+)
 
 CHECKED = "() => document.querySelector('#field-{field} input:checked')?.value ?? null"
 # The longest time from a key or a press to the next picture of the page, in milliseconds, as browsers measure it.
@@ -155,25 +165,15 @@ def test_title_and_icon_say_what_goes_on(page: Page, server: Server) -> None:
         assert b"<svg" in (server.get(f"/look/{state}.svg") or b"")
 
 
-def test_two_browsers_see_the_same_picture(server: Server, visit: Callable[..., Visitor]) -> None:
-    first, second = visit().open(server), visit().open(server)
-    set_steps(first, 4)
-    job_id = make(first, "a pink heart")
-    second.bring_to_front()
-    second.locator(f"#stage .picture[data-job='{job_id}']").wait_for(timeout=30_000)
-    second.locator(f"#stage .picture[data-job='{job_id}'][data-state=done]").wait_for(timeout=90_000)
-    assert newest_shown(second) == job_id
-
-
 def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     page.locator("#estimate .estimate").wait_for()
     for tab in page.eval_on_selector_all("#tabs [role=tab]", "tabs => tabs.map(tab => tab.id)"):
         page.evaluate("id => document.getElementById(id).click()", tab)
         page.wait_for_function("id => document.getElementById(id).getAttribute('aria-selected') === 'true'", arg=tab)
-        page.wait_for_timeout(1200)
+        wait_for_news(page)
         for width in (1920, 1280, 768, 390):
             page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(150)
+            wait_until_drawn(page)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width, tab
 
 

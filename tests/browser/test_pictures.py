@@ -19,6 +19,8 @@ from pixart_ui.ui import words
 from tests.browser.parts import Server, Visitor, choose, make, set_steps, shown_job
 
 CAPTION = "a red circle above a blue square at sunset"
+# A page asks for news every 0.4 to 0.75 seconds; on a machine that does much else, seldom.
+SOON_SECONDS = 10
 
 
 def downloaded(page: Page, folder: Path) -> Path:
@@ -56,14 +58,14 @@ def test_the_download_is_the_file_itself(page: Page, server: Server, tmp_path: P
     assert images.read_request(file) == job.request
 
 
-@pytest.mark.parametrize("precision", list(Precision))
-def test_every_precision_makes_its_picture(page: Page, server: Server, precision: Precision, tmp_path: Path) -> None:
-    choose(page, "precision", words.PRECISION_LABELS[precision])
+def test_every_precision_makes_its_picture(page: Page, tmp_path: Path) -> None:
     set_steps(page, 4)
-    make(page, "a yellow star at night")
-    page.locator("#stage .details", has_text=str(precision)).wait_for()
-    shown_job(page, JobState.DONE)
-    assert images.read_request(downloaded(page, tmp_path)).precision is precision
+    for precision in Precision:
+        choose(page, "precision", words.PRECISION_LABELS[precision])
+        job_id = make(page, "a yellow star at night")
+        page.locator("#stage .details", has_text=str(precision)).wait_for()
+        assert shown_job(page, JobState.DONE) == job_id
+        assert images.read_request(downloaded(page, tmp_path)).precision is precision
 
 
 def test_progress_shows_phases_steps_and_a_preview(page: Page) -> None:
@@ -104,9 +106,9 @@ def test_a_second_browser_sees_the_same(page: Page, server: Server, visit: Calla
     set_steps(page, 60)
     job_id = make(page, "an orange sun above a mountain")
     assert shown_job(page, JobState.RUNNING) == job_id
-    assert shown_job(other, JobState.RUNNING, 1.5) == job_id
+    assert shown_job(other, JobState.RUNNING, SOON_SECONDS) == job_id
     assert shown_job(page, JobState.DONE) == job_id
-    assert shown_job(other, JobState.DONE, 1.5) == job_id
+    assert shown_job(other, JobState.DONE, SOON_SECONDS) == job_id
 
 
 def test_several_images_come_one_by_one(page: Page) -> None:
@@ -120,16 +122,12 @@ def test_several_images_come_one_by_one(page: Page) -> None:
     expect(tiles.nth(0)).to_have_attribute("aria-current", "true")
 
 
-@pytest.mark.parametrize("way", ["button", "escape"])
-def test_cancel(page: Page, server: Server, way: str) -> None:
+def test_cancel(page: Page, server: Server) -> None:
     set_steps(page, 60)
     job_id = make(page, "a moon above a boat")
     assert shown_job(page, JobState.RUNNING) == job_id
-    if way == "button":
-        page.get_by_role("button", name=words.CANCEL).click()
-    else:
-        page.keyboard.press("Escape")
-    assert shown_job(page, JobState.CANCELLED, 15) == job_id
+    page.get_by_role("button", name=words.CANCEL).click()
+    assert shown_job(page, JobState.CANCELLED, 30) == job_id
     expect(page.locator("#stage")).to_contain_text(words.CANCELLED)
     assert server.wait_until(job_id, lambda job: job.state.is_end).state is JobState.CANCELLED
 

@@ -25,22 +25,16 @@ from pixart_ui.ui.queue_live import PAGE_SIZE
 from tests.browser.parts import Server, Visitor, serving, wait_for
 from tests.browser.test_page import ATTACK
 
-# Everybody sees a change within a second; a machine that draws pictures on the same two cores gets a little more.
-SOON = 2_500
+# Everybody sees a change within a second; a machine that does much else on the same cores gets more.
+SOON = 10_000
 ORDER = "rows => rows.map(row => Number(row.dataset.key))"
 TABLE = """prompt,steps,seed,size
 a red circle above a blue square at sunset,30,1,256x256
-a yellow moon above a purple house at night,20,2,256x256
+a yellow moon above a purple house at night,8,2,256x256
 a green tree,4,3,256x256
 a blue boat by the sea,4,4,256x256
 a pink star,4,5,256x256
 """
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("calm") / "data") as running:
-        yield running
 
 
 @pytest.fixture
