@@ -15,13 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from pixart_ui.gallery import images
-from tests.browser.parts import ROOT, Server, serving
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("api") / "data") as running:
-        yield running
+from tests.browser.parts import ROOT, Server
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import app
 from pixart_ui import cli
 from pixart_ui.byte_size import GIB
 from pixart_ui.commands.generate import Target, _check_budget
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.settings import Settings
-from tests.cli.commands import ROOT, run
+from tests.cli.commands import ROOT, Ended, run
 
 
 def refuse(arguments: list[str], data_dir: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -230,8 +231,16 @@ def test_the_data_folder_may_stand_before_or_after_the_command(tmp_path: Path, t
         (["--host", "no.such.host.invalid"], ["no.such.host.invalid"]),
     ],
 )
-def test_the_app_refuses(arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    ended = run(*arguments, "--data-dir", str(tmp_path), script="app.py")
+def test_the_app_refuses(
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["app.py", *arguments, "--data-dir", str(tmp_path)])
+    code = cli.at_the_edge(app.main)
+    ended = Ended(code, *capsys.readouterr())
     assert ended.code == 2
     assert ended.is_one_sentence, ended.err
     assert [word for word in words if word not in ended.err] == [], ended.err
