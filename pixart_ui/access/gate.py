@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,24 +55,33 @@ class Door:
     store: Store | None = None
     is_starting: bool = True
     throttle: Throttle = field(default_factory=lambda: Throttle(TRIES, TRY_SECONDS))
-    # Checked for a name that nobody has, so that it takes as long.
+    # Names that nobody has are counted apart, so that any number of them makes no other forgotten.
+    strangers: Throttle = field(default_factory=lambda: Throttle(TRIES, TRY_SECONDS))
+    # Checked for such a name, so that it takes as long; not more often than for one that somebody has.
     decoy: str = field(default_factory=lambda: hashed(secrets.token_hex(8)))
-    # How many passwords were really looked at.
+    decoys: Throttle = field(default_factory=lambda: Throttle(TRIES, TRY_SECONDS))
+    # How many passwords were really looked at, and how long that took the last time.
     num_checks: int = 0
+    check_seconds: float = 0.05
 
     @property
     def cookie(self) -> str:
         return f"pixart-ui-{self.port}"
 
     def wait(self, name: str) -> float:
-        """Seconds until that name may be tried again. Names that nobody has share one count."""
-        return self.throttle.wait(name if self.users.get(name) is not None else "")
+        """Seconds until that name may be tried again, whether somebody has it or not."""
+        return (self.throttle if self.users.get(name) is not None else self.strangers).wait(name)
 
     def check(self, name: str, password: str) -> User | None:
         """Takes as long for a wrong name as for a wrong password."""
-        self.num_checks += 1
         user = self.users.get(name)
+        if user is None and self.decoys.wait("") > 0:
+            time.sleep(self.check_seconds)
+            return None
+        self.num_checks += 1
+        began = time.perf_counter()
         is_right = matches(password, user.password if user is not None else self.decoy)
+        self.check_seconds = time.perf_counter() - began
         if user is None or not is_right:
             return None
         self.throttle.forget(name)

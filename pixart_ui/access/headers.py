@@ -1,9 +1,9 @@
 """Security headers on every answer, and a content security policy that fits Gradio.
 
 Gradio compiles small functions from text (`unsafe-eval`) and writes style attributes (`unsafe-inline` for styles). Its
-page holds four inline scripts of its own: these are allowed by their hashes, so that no other inline script, no
-`onerror` and no `javascript:` address runs, whatever text ever reached the page unescaped. An answer that has a policy
-of its own keeps it.
+page holds four inline scripts of its own: these are allowed by their hashes, and they are put together before anybody
+asks; no inline script of any other answer is. So no other script, no `onerror` and no `javascript:` address runs,
+whatever text ever reached a page unescaped. An answer that has a policy of its own keeps it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
-# Far above Gradio's page.
+# Where Gradio's page is.
+PAGE = "/"
+# Far above it.
 MAX_PAGE_BYTES = 32 * 1024**2
 
 
@@ -40,7 +42,7 @@ class SecurityHeaders:
                 self._add(headers)
                 if "Content-Security-Policy" in headers:
                     await send(message)
-                elif _is_page(headers):
+                elif scope["path"] == PAGE and _is_page(headers):
                     held.append(message)  # its scripts are known once all of it is
                 else:
                     headers["Content-Security-Policy"] = self._policy(())

@@ -37,9 +37,12 @@ def check_values(page: gr.Blocks) -> None:
     """
     prepare = page.preprocess_data
 
-    async def prepared(*args: Any, **named: Any) -> Any:
+    async def prepared(function: Any, *args: Any, **named: Any) -> Any:
+        if function.fn is None:  # one of the page's own, which only its script runs
+            note_refusal()
+            raise WrongValues(NO_VALUES, print_exception=False)
         try:
-            return await prepare(*args, **named)
+            return await prepare(function, *args, **named)
         except gr.Error as error:
             told = error.message
         except Exception as error:  # noqa: BLE001 (somebody sent what it stumbles over; no handler was called yet)

@@ -120,7 +120,7 @@ class Handlers:
         kept = self.form.kept(remembered)
         usable = [name for _, name in header.usable_checkpoints(self.services)]
         if kept.get("checkpoint") not in usable:
-            return {}
+            return {self.message: fragments.no_message()}  # Gradio takes no empty answer
         offered = self._offer(kept["checkpoint"])
         return self.form.restore(recalled(kept, offered), offered)
 

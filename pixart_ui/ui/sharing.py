@@ -21,6 +21,7 @@ from pixart_ui.access.gate import Door, Mode
 from pixart_ui.access.http import NEVER
 from pixart_ui.access.limits import limits_of
 from pixart_ui.access.store import Kind, Link, Store
+from pixart_ui.access.users import Users
 from pixart_ui.errors import PixArtError
 from pixart_ui.gallery.plain import plain
 from pixart_ui.services import Services
@@ -37,7 +38,7 @@ def sharing_routes(services: Services, door: Door) -> list[BaseRoute]:
     """None where nobody signs in."""
     if door.mode is not Mode.SHARED or door.store is None:
         return []
-    pages = Sharing(services, door.store)
+    pages = Sharing(services, door.store, door.users)
     return [
         Route("/account", pages.account),
         Route("/share/{kind}/{target}", pages.page),
@@ -53,9 +54,10 @@ def sharing_routes(services: Services, door: Door) -> list[BaseRoute]:
 class Sharing:
     """The handlers; each is called in a thread, as whoever asks."""
 
-    def __init__(self, services: Services, store: Store) -> None:
+    def __init__(self, services: Services, store: Store, users: Users) -> None:
         self._services = services
         self._store = store
+        self._users = users
         self._maker = compare_routes.Maker()
 
     def account(self, _: Request) -> Response:
@@ -182,8 +184,10 @@ class Sharing:
         )
 
     def _link(self, request: Request) -> tuple[Link | None, str]:
+        """Nothing is handed out any more by somebody who may not sign in any more."""
         token = request.path_params["token"]
-        return self._store.link(token), quote(token, safe="")
+        link = self._store.link(token)
+        return link if link is not None and self._users.get(link.owner) is not None else None, quote(token, safe="")
 
     def _file(self, link: Link) -> Path | None:
         return file_named(self._services.settings.images_dir, link.target)

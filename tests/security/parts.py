@@ -15,7 +15,7 @@ import httpx
 from tests.browser.parts import ROOT, Server, wait_for
 
 # The first is the owner, the others are members.
-PASSWORDS = {"ada": "correct-horse", "bob": "battery-staple", "eve": "staple-battery"}
+PASSWORDS = {"ada": "correct-horse", "bob": "battery-staple", "eve": "staple-battery", "ian": "horse-correct"}
 FIELDS = (
     *("prompt", "negative_prompt", "style", "checkpoint", "precision", "transformer_precision", "numerics"),
     *("compile_blocks", "width", "height", "steps", "guidance_scale", "scheduler", "seed", "num_images", "request"),

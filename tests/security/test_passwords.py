@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
+from pixart_ui.access.gate import Door, Mode
+from pixart_ui.access.users import Users, user
+from pixart_ui.access.viewer import Role
 from tests.security.parts import PASSWORDS, SharedServer
 
 
@@ -25,14 +28,30 @@ def test_of_a_thousand_wrong_passwords_five_a_minute_reach_the_check(shared: Sha
     assert told[401] <= 5 * minutes
 
 
-def test_names_that_nobody_has_share_one_count(shared: SharedServer) -> None:
+def test_a_name_that_nobody_has_is_answered_like_one_that_somebody_has(shared: SharedServer) -> None:
+    """Also after many such names, by which somebody could else find out who may sign in."""
     client = httpx.Client(base_url=shared.url, timeout=60)
-    told = Counter(
-        client.post("/login", data={"username": f"user{number}", "password": "wrong-password"}).status_code
-        for number in range(50)
-    )
-    assert told[401] <= 5
-    assert told[429] >= 45
+
+    def told(name: str) -> int:
+        return client.post("/login", data={"username": name, "password": "wrong-password"}).status_code
+
+    assert {told(f"user{number}") for number in range(30)} == {401}
+    for name in ("ian", "jan"):
+        assert [told(name) for _ in range(7)] == [401] * 5 + [429] * 2
+
+
+def test_of_names_that_nobody_has_five_a_minute_cost_a_check() -> None:
+    door = Door(Mode.SHARED, 1, Users([user("ada", PASSWORDS["ada"], Role.OWNER)]), check_seconds=0.0)
+    for number in range(200):
+        assert door.wait(f"user{number}") == 0
+        assert door.check(f"user{number}", "wrong-password") is None
+        door.check_seconds = 0.0
+    assert door.num_checks == 5
+    for _ in range(5):
+        assert door.wait("ada") == 0
+    for number in range(20_000):
+        door.wait(f"name{number}")
+    assert door.wait("ada") > 0, "any number of other names makes no try forgotten"
 
 
 def test_whoever_is_signed_in_is_not_locked_out(shared: SharedServer) -> None:
@@ -46,10 +65,6 @@ def test_whoever_is_signed_in_is_not_locked_out(shared: SharedServer) -> None:
 
 
 def test_a_wrong_name_takes_as_long_as_a_wrong_password(shared: SharedServer) -> None:
-    from pixart_ui.access.gate import Door, Mode
-    from pixart_ui.access.users import Users, user
-    from pixart_ui.access.viewer import Role
-
     door = Door(Mode.SHARED, 1, Users([user("ada", PASSWORDS["ada"], Role.OWNER)]))
 
     def seconds(name: str) -> float:

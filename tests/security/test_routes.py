@@ -197,3 +197,26 @@ def test_others_read_why_nothing_is_drawn_without_where_it_is(shared: SharedServ
     finally:
         journal.resume()
         journal.close()
+
+
+def test_no_button_of_the_page_gives_another_members_things(shared: SharedServer, bob: Person, eve: Person) -> None:
+    """Every function of the page by its number, also those that only its script runs, for somebody else's job."""
+    if not bob.ids:
+        bob.wait(*bob.submitted(prompt=SECRET))
+    job_id = bob.ids[0]
+    config = eve.http.get("/config").json()
+    parts = {part["id"]: part for part in config["components"]}
+    verbs = ("{}", "cancel:{}", "delete:{}", "purge:{}", "reuse:{}", "vary:{}:1")
+    for function in config["dependencies"]:
+        texts = [id_ for id_ in function["inputs"] if parts[id_]["type"] == "textbox"]
+        for verb in verbs if texts else verbs[:1]:
+            data = [
+                verb.format(job_id) if id_ in texts else parts[id_]["props"].get("value") for id_ in function["inputs"]
+            ]
+            body = {"data": data, "fn_index": function["id"], "session_hash": "anything"}
+            answer = eve.http.post("/gradio_api/run/predict", json=body)
+            assert answer.status_code in (200, 422), (function["id"], verb, answer.text[:300])
+            assert SECRET not in answer.text, (function["id"], verb)
+    assert "Traceback" not in shared.log()
+    assert bob.status(job_id)[0]["state"] == "done"
+    assert bob.http.get(bob.status(job_id)[0]["image"]).status_code == 200

@@ -15,7 +15,7 @@ from pixart_ui.access.viewer import Role, Viewer, seen_by
 from pixart_ui.bins import Size
 from pixart_ui.prompt_tokens import Reading
 from pixart_ui.services import Services
-from pixart_ui.ui import theme
+from pixart_ui.ui import fragments, theme
 from pixart_ui.ui.form import Form
 from pixart_ui.ui.form_hints import prompt_hint, size_hint
 from pixart_ui.ui.handlers import Handlers
@@ -43,6 +43,11 @@ def test_what_is_cut_is_struck_through_and_stays_text() -> None:
 def test_a_style_that_is_cut_says_so() -> None:
     html = prompt_hint(Reading(310, 300, None, is_style_cut=True), "a star", ["an idea"])
     assert words.STYLE_CUT.format(limit=300) in html
+
+
+def test_signs_that_t5_does_not_know_are_named() -> None:
+    html = prompt_hint(Reading(9, 300, None, is_style_cut=False, unknown="红<"), "a 红<", ["an idea"])
+    assert f"{words.UNKNOWN} <b>红 &lt;</b>" in html
 
 
 def test_ideas_go_round() -> None:
@@ -86,7 +91,7 @@ def test_the_form_of_a_browser_comes_back(form: Form, handlers: Handlers) -> Non
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", kept(checkpoint="sigma-1024"), kept(checkpoint=["tiny"])])
 def test_what_makes_no_sense_changes_nothing(handlers: Handlers, text: str) -> None:
-    assert handlers.recall(text) == {}
+    assert handlers.recall(text) == {handlers.message: fragments.no_message()}
 
 
 def test_what_is_not_offered_or_no_value_is_left_out(services: Services) -> None:
