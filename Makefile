@@ -33,7 +33,7 @@ lint: dev ## ruff and mypy
 	$(VENV_PYTHON) -m mypy
 
 audit: dev ## Ask the advisory database about every pinned version; needs the network
-	$(VENV_PYTHON) -m pip_audit --strict --no-deps --disable-pip -r constraints.txt $(ARGS)
+	@$(VENV_PYTHON) -m scripts.audit $(ARGS)
 
 format: dev ## Let ruff format the code and mend what it can
 	$(VENV_PYTHON) -m ruff check --fix .
