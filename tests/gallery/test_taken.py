@@ -189,3 +189,11 @@ def test_a_file_of_another_kind_gets_one_sentence(tmp_path: Path) -> None:
         taken.read(tmp_path / "a.png")
     with pytest.raises(InputError, match="no longer here"):
         taken.read(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("sign", [" ", "a", "a:", 'a:"', "a :", "(a:", "<lora:", "\\", "Steps: ", "\n"])
+def test_a_strangers_long_text_is_read_in_no_time(sign: str) -> None:
+    """Were it read in more than one way at each place, this would not end within anybody's life."""
+    text = sign * (taken.MAX_TEXT_CHARS // len(sign))
+    assert taken.read_parameters(f"a moon\nSteps: 7, {text}").settings["prompt"].startswith("a moon")
+    assert taken.read_parameters(f"{text}\nSteps: 7").settings["steps"] == "7"
