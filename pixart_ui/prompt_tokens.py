@@ -8,6 +8,7 @@ are counted a little differently than they are read.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +27,15 @@ END_TOKENS = 1
 class Reading:
     """`used` of `limit` tokens. `cut_at` is the place in the person's own text from which on nothing is read, or None.
 
-    `is_style_cut` says that of what the style appends a part is not read.
+    `is_style_cut` says that of what the style appends a part is not read. `unknown` are those characters of
+    the person's own text that the vocabulary lacks, each once.
     """
 
     used: int
     limit: int
     cut_at: int | None
     is_style_cut: bool
+    unknown: str = ""
 
 
 class TokenCounter:
@@ -72,14 +75,22 @@ def _load(path: Path) -> SentencePieceProcessor | None:
 
 def read_text(processor: SentencePieceProcessor, before: str, prompt: str, after: str, limit: int) -> Reading:
     """The same for a text in three parts: what a style puts before the prompt, the prompt, and what comes after."""
-    places = processor.encode(_lower(before + prompt + after), out_type="offset_mapping")["offsets"]
+    found = processor.encode(_lower(before + prompt + after), out_type="offset_mapping")
+    places = found["offsets"]
     used, room = len(places) + END_TOKENS, limit - END_TOKENS
     if used <= limit:
-        return Reading(used, limit, None, is_style_cut=False)
+        lost = [place for place, id_ in zip(places, found["ids"], strict=True) if id_ == processor.unk_id()]
+        return Reading(used, limit, None, is_style_cut=False, unknown=_at(prompt, lost, len(before)))
     # A piece's place is counted in characters of what was encoded.
     cut_at = max(0, places[room][0] - len(before))
     is_in_prompt = cut_at < len(prompt.rstrip())
     return Reading(used, limit, cut_at if is_in_prompt else None, is_style_cut=bool(after.strip()))
+
+
+def _at(prompt: str, places: Iterable[tuple[int, int]], num_before: int) -> str:
+    """The characters of the prompt at those places of the whole text, each once."""
+    found = "".join(prompt[max(0, first - num_before) : max(0, last - num_before)] for first, last in places)
+    return "".join(dict.fromkeys(found.replace(" ", "")))
 
 
 def _lower(text: str) -> str:

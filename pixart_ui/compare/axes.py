@@ -128,6 +128,8 @@ def label(name: AxisName, value: str) -> str:
         return value.replace("x", "×")
     if name is AxisName.CHECKPOINT:
         return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    if name is AxisName.STEPS and value == "1":
+        return "1 step"
     return _LABELS[name].format(value) if name in _LABELS else value
 
 

@@ -140,7 +140,8 @@ def _seconds_bar(column: Column) -> Bar:
 def _share_bar(share: float | None) -> Bar:
     if share is None:
         return 0.0, 0.0, "–", ""
-    return share, 0.0, words.COMPARE_NONE if share == 0 else f"{share:.2f}" if share >= 0.01 else "under 0.01", ""
+    text = f"{share:.2f}" if share >= 0.01 else words.COMPARE_LEAST if share else words.COMPARE_NONE
+    return share, 0.0, text, ""
 
 
 def _panel(title: str, note: str, bars: Sequence[tuple[str, Bar]]) -> str:

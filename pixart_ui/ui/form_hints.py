@@ -15,6 +15,8 @@ from pixart_ui.ui.words import single as single_words
 
 # From so much of the limit on the number of tokens stands out.
 NEARLY_FULL = 0.9
+# So many of the signs that T5 does not know are shown.
+MAX_SIGNS = 16
 
 
 def prompt_hint(reading: Reading | None, prompt: str, examples: Sequence[str]) -> str:
@@ -42,10 +44,13 @@ def _count(reading: Reading | None, prompt: str) -> str:
 
 
 def _cut(reading: Reading | None, prompt: str) -> str:
-    """A status, so that it is heard when it comes up."""
+    """What is not read, or not understood. A status, so that it is heard when it comes up."""
     if reading is not None and reading.cut_at is not None:
         lost = f"<s>{escape(prompt[reading.cut_at :].strip())}</s>"
         return f'<p class="cut" role="status">{single_words.CUT} {lost}</p>'
     if reading is not None and reading.is_style_cut:
         return f'<p class="cut" role="status">{single_words.STYLE_CUT.format(limit=reading.limit)}</p>'
+    if reading is not None and reading.unknown:
+        signs = f"<b>{escape(' '.join(reading.unknown[:MAX_SIGNS]))}</b>"
+        return f'<p class="cut unknown" role="status">{single_words.UNKNOWN} {signs}</p>'
     return '<p class="cut" role="status"></p>'

@@ -256,7 +256,9 @@
       event.stopPropagation();
       const [first, second] = isEditing() ? ["save-job", "save-new"] : ["generate", "enqueue"];
       byId({ queue: "add", compare: "compare-start" }[tab()] || (event.shiftKey ? second : first))?.click();
-    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("ul.options, dialog[open]")) {
+    } else if (event.key === "Tab" && event.target.matches?.("input[role=combobox]")) {
+      event.stopPropagation(); // or Gradio opens the list anew that it closes as the focus leaves
+    } else if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector(".option-list, dialog[open]")) {
       if (tab() === "queue") list.escape();
       else if (tab() === "compare") compare.escape();
       else if (tab() === "gallery") gallery.escape();

@@ -73,7 +73,7 @@ def short(request: ResolvedRequest) -> str:
     """The settings that matter most, in one line."""
     parts = [
         words.size_label(request.width, request.height),
-        words.STEPS_SHORT.format(steps=request.steps),
+        words.num_steps(request.steps),
         words.GUIDANCE_SHORT.format(guidance=request.guidance_scale) if request.is_guided else words.NO_GUIDANCE,
         str(request.precision),
         words.SEED_SHORT.format(seed=request.seed),

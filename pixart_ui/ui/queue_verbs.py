@@ -55,13 +55,13 @@ def _listed(services: Services, verb: str, narrowed: str) -> list[int]:
 
 
 def _pause(services: Services, _: Sequence[int]) -> str:
-    require_owner("pause the queue")
+    require_owner(words.TO_PAUSE)
     services.journal.pause()
     return ""
 
 
 def _resume(services: Services, _: Sequence[int]) -> str:
-    require_owner("let the queue go on")
+    require_owner(words.TO_RESUME)
     services.journal.resume()
     return ""
 

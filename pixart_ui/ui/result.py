@@ -226,7 +226,7 @@ def _running_sentence(job: Job, preparing: News | None) -> str:
 
 def _preparing(job: Job, preparing: News) -> str:
     """The first use of a precision converts weights, which takes minutes."""
-    what = words.PREPARED.get(preparing["component"], "the weights").format(precision=job.request.precision)
+    what = words.PREPARED.get(preparing["component"], words.PREPARED_ELSE).format(precision=job.request.precision)
     return words.PREPARING.format(what=what, amount=words.part_of(preparing["done_bytes"], preparing["total_bytes"]))
 
 
@@ -250,18 +250,18 @@ def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:
 def _caption(job: Job) -> str:
     request = job.request
     style = [request.style] if request.style is not None else []
-    guidance = f"guidance {request.guidance_scale:g}" if request.is_guided else "no guidance"
-    transformer = [] if request.is_transformer_usual else [f"transformer {request.transformer_precision}"]
+    guidance = words.setting("guidance_scale", request.guidance_scale) if request.is_guided else words.NO_GUIDANCE
+    transformer = [] if request.is_transformer_usual else [("transformer_precision", request.transformer_precision)]
     settings = [
         *style,
         words.size_label(request.width, request.height),
-        f"{request.steps} steps",
+        words.num_steps(request.steps),
         guidance,
         str(request.scheduler),
         str(request.precision),
-        *transformer,
-        *(["compiled"] if request.compile_blocks else []),
-        f"seed {request.seed}",
+        *(words.setting(*each) for each in transformer),
+        *([words.COMPILED] if request.compile_blocks else []),
+        words.setting("seed", request.seed),
     ]
     details = "".join(f"<li>{escape(text)}</li>" for text in settings)
     said = f'<p class="said">{escape(request.prompt)}</p>'

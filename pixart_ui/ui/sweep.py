@@ -12,6 +12,7 @@ from enum import StrEnum
 from pixart_ui.batches import Draft
 from pixart_ui.errors import InputError
 from pixart_ui.request import GenerationRequest
+from pixart_ui.ui import words
 
 MAX_VALUES = 1000
 FORM = "form"
@@ -63,11 +64,11 @@ def values_of(text: str, field: str) -> list[str]:
         ends = _RANGE.fullmatch(part)
         first, last = (int(ends[1]), int(ends[2])) if ends is not None else (0, 0)
         if abs(last - first) >= MAX_VALUES or len(found) >= MAX_VALUES:
-            raise InputError(f"More than {MAX_VALUES:,} values are too many at a time: write fewer.", field)
+            raise InputError(words.TOO_MANY_VALUES.format(count=f"{MAX_VALUES:,}"), field)
         down = -1 if last < first else 1
         found += [part] if ends is None else [str(number) for number in range(first, last + down, down)]
     if not found:
-        raise InputError("There is no value to try: write some, for example 10, 20, 30.", field)
+        raise InputError(words.NO_VALUES, field)
     return found
 
 

@@ -60,6 +60,16 @@ def test_arrows_move_within_choices_and_between_tabs(page: Page) -> None:
     expect(page.locator("#tab-single-button")).to_have_attribute("aria-selected", "true")
 
 
+def test_a_list_of_choices_closes_as_the_focus_leaves_it(page: Page) -> None:
+    """It would lie over the tabs."""
+    page.locator("#field-checkpoint input").focus()
+    expect(page.get_by_role("option")).not_to_have_count(0)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.locator("#tab-compare-button").click()
+    expect(page.locator("#tab-compare-button")).to_have_attribute("aria-selected", "true")
+
+
 def test_generate_from_anywhere_and_escape_cancels(page: Page, server: Server) -> None:
     set_steps(page, 60)
     page.get_by_label("Prompt", exact=True).fill("a blue house")

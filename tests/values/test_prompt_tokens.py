@@ -62,3 +62,8 @@ def test_a_checkpoint_that_is_not_here_is_not_counted(tmp_path: Path) -> None:
     found = counter.read("a star", Style(name="S", prompt="{prompt}, neon"), tiny_checkpoint(tiny.checkpoint_dir()))
     assert found is not None
     assert (found.limit, found.cut_at) == (300, None)
+
+
+def test_what_the_vocabulary_lacks_is_told_sign_by_sign(processor: SentencePieceProcessor) -> None:
+    assert read_text(processor, "a photo of ", "a 红色 red 🏠 红", ", grain 雪", 300).unknown == "红色🏠"
+    assert read_text(processor, "", "a red house, at dawn", "", 300).unknown == ""

@@ -158,6 +158,7 @@ DECODING = "Turning latents into pixels."
 SAVING = "Saving the picture."
 PREPARING = "Preparing {what}, once: {amount}."
 PREPARED: Mapping[str, str] = {"text_encoder": "T5 as {precision}", "transformer": "the transformer", "vae": "the VAE"}
+PREPARED_ELSE = "the weights"
 STEPPED_DOWN = "Memory ran out, so a smaller plan was taken."
 RESTARTED = "The engine was restarted; this picture is made again."
 CANCELLING = "Cancelling after this step…"
@@ -203,6 +204,8 @@ NOTHING_OPEN = "Nothing is waiting"
 QUEUE_HINT = "Jobs go on while this page is closed. Everybody who has it open sees the same list."
 PAUSE = "Pause"
 RESUME = "Resume"
+# What only an owner may do, as the end of a sentence.
+TO_PAUSE, TO_RESUME = "pause the queue", "let the queue go on"
 PAUSED = "Paused: {reason}. No new picture is started."
 CANCEL_ALL = "Cancel all"
 TIME_LEFT = "{time} left"
@@ -221,7 +224,9 @@ SEARCH = "Search the prompts"
 # The queue: the list
 JOBS = "Jobs"
 JOB = "Job {id}"
-STEPS_SHORT = "{steps} steps"
+STEPS_SHORT, STEP_SHORT = "{steps} steps", "1 step"
+TRANSFORMER_SHORT = "transformer {precision}"
+COMPILED = "compiled"
 GUIDANCE_SHORT = "guidance {guidance:g}"
 NO_GUIDANCE = "no guidance"
 SEED_SHORT = "seed {seed}"
@@ -278,6 +283,8 @@ VARY: Mapping[str, str] = {
 }
 VALUES = "Values"
 VALUES_HINT = "With commas between; 1-8 stands for all from 1 to 8"
+NO_VALUES = "There is no value to try: write some, for example 10, 20, 30."
+TOO_MANY_VALUES = "More than {count} values are too many at a time: write fewer."
 # What stands there first; the scheduler's are those of the checkpoint.
 VARY_EXAMPLES: Mapping[str, str] = {
     "": "",
@@ -460,6 +467,7 @@ COMPARE_BAR_SECONDS = "Seconds"
 COMPARE_BAR_DISTANCE = "Difference, × another seed"
 COMPARE_BAR_LOADING = "of them {seconds} loading"
 COMPARE_NONE = "none"
+COMPARE_LEAST = "under 0.01"
 COMPARE_TABLE = "Every run"
 COMPARE_TABLE_ALL = "Over all rows"
 COMPARE_TABLE_HINT = "Press a heading to sort."
@@ -528,6 +536,10 @@ def num_runs(count: int) -> str:
     return count_jobs(count, RUN, RUNS)
 
 
+def num_steps(steps: object) -> str:
+    return STEP_SHORT if str(steps) == "1" else STEPS_SHORT.format(steps=steps)
+
+
 def num_seeds(count: int) -> str:
     return f"{count} seeds"
 
@@ -536,13 +548,13 @@ def setting(name: str, value: object) -> str:
     """A setting with its value, in short."""
     match name:
         case "steps":
-            return STEPS_SHORT.format(steps=value)
+            return num_steps(value)
         case "guidance_scale":
             return GUIDANCE_SHORT.format(guidance=value)
         case "seed":
             return SEED_SHORT.format(seed=value)
         case "transformer_precision":
-            return f"transformer {value}"
+            return TRANSFORMER_SHORT.format(precision=value)
     return str(value)
 
 

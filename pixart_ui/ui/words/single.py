@@ -12,6 +12,7 @@ TOKENS = "{used} of {limit} tokens"
 TOKENS_HINT = "T5 reads the first {limit} tokens of the prompt and its style"
 CUT = "Longer than T5 reads. Nothing of this is seen:"
 STYLE_CUT = "The prompt fills all {limit} tokens: what the style adds at its end is not read."
+UNKNOWN = "T5 does not know these signs, they say nothing to it:"
 IDEA = "Idea"
 IDEA_HINT = "Put one of the examples into the prompt"
 
@@ -40,7 +41,7 @@ KEYS_GROUPS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("Ctrl + Shift + Enter", "Add to queue"),
             ("Esc", "Cancel what this page asked for, or close what is open"),
             ("/", "Go to the prompt"),
-            ("1 … 9", "Open a tab"),
+            ("1 … 5", "Open a tab"),
             ("?", "This list"),
         ),
     ),
