@@ -7,6 +7,7 @@ and nothing else. What stands in the docstrings below is what people read there.
 
 # No postponed annotations here: Gradio reads the types of what an endpoint returns as they stand.
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -123,17 +124,22 @@ class Api:
         return gr.FileData(path=str(self._as_told(path)), orig_name=path.name, mime_type="image/png").model_dump()
 
     def _as_told(self, path: Path) -> Path:
-        """The picture for whoever asks: others than the owner get it without its settings. Raises InputError."""
+        """The picture for whoever asks: others than the owner get it without its settings. Raises InputError.
+
+        However often it is asked for there is one copy, in a folder that nobody can name who does not have it.
+        """
         if viewer.current().is_owner:
             return path
-        folder = self._services.settings.temp_dir / "gradio" / secrets.token_hex(16)
         try:
             content = plain(path.read_bytes())
-            folder.mkdir(parents=True)
-            (folder / path.name).write_bytes(content)
+            copy = self._services.settings.temp_dir / "gradio" / hashlib.sha256(content).hexdigest() / path.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            aside = copy.with_name(f".{secrets.token_hex(8)}.part")
+            aside.write_bytes(content)
+            aside.replace(copy)  # also where it is there: it is new again for whoever tidies up
         except (OSError, ValueError) as error:
             raise InputError(f"The picture {path.name} cannot be read ({error}): submit it again.") from None
-        return folder / path.name
+        return copy
 
     def cancel(self, job_ids: list[int]) -> list[int]:
         """Cancel jobs: those that wait at once, those that run at their next step.

@@ -7,6 +7,7 @@ they are asked for, one at a time, and brought in by then: figures need a large 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from pixart_ui.access import viewer
 from pixart_ui.compare.comparison import IMAGES, Comparison
+from pixart_ui.compare.kept import stamp
 from pixart_ui.compare.table import as_csv
 from pixart_ui.errors import InputError
 from pixart_ui.services import Services
@@ -24,6 +26,8 @@ from pixart_ui.ui.routes import FOREVER, NEVER, file_named, picture_answer, thum
 
 # The report is a page of its own: it needs its script, and saves what is inside it.
 SANDBOX = "sandbox allow-scripts allow-downloads allow-modals"
+# Reports hold their pictures: some MB each.
+MAX_MADE = 6
 Make = Callable[[Comparison, Path], bytes]
 
 
@@ -44,23 +48,40 @@ def compare_routes(services: Services) -> list[BaseRoute]:
 
 
 class Maker:
-    """Draws reports, one at a time: each takes some seconds of a core."""
+    """Draws reports, one at a time: each takes some seconds of a core. The last ones are kept until they change.
+
+    So nobody keeps the server busy by asking for one again and again.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._made: OrderedDict[tuple[str, Path], tuple[object, bytes]] = OrderedDict()
 
     def figure(self, comparison: Comparison, folder: Path) -> bytes:
-        from pixart_ui.compare import drawing
+        def draw() -> bytes:
+            from pixart_ui.compare import drawing
 
-        with self._lock:
             return drawing.guides_figure(comparison, folder)
 
-    def html(self, comparison: Comparison, folder: Path) -> bytes:
-        from pixart_ui.compare import report_page
+        return self._once("figure", comparison, folder, draw)
 
-        figure = self.figure(comparison, folder)
+    def html(self, comparison: Comparison, folder: Path) -> bytes:
+        def render() -> bytes:
+            from pixart_ui.compare import report_page
+
+            return report_page.render(comparison, folder, self.figure(comparison, folder)).encode()
+
+        return self._once("html", comparison, folder, render)
+
+    def _once(self, form: str, comparison: Comparison, folder: Path, make: Callable[[], bytes]) -> bytes:
+        present = (stamp(folder), comparison.name)
         with self._lock:
-            return report_page.render(comparison, folder, figure).encode()
+            known = self._made.pop((form, folder), None)
+            content = known[1] if known is not None and known[0] == present else make()
+            self._made[form, folder] = (present, content)
+            while len(self._made) > MAX_MADE:
+                self._made.popitem(last=False)
+            return content
 
 
 def _picture(services: Services) -> Callable[[Request], Response]:

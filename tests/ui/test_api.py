@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from pixart_ui.access.viewer import Role, Viewer, seen_by
 from pixart_ui.errors import InputError
 from pixart_ui.jobs.job import JobState
 from pixart_ui.request import GenerationRequest
@@ -186,3 +188,16 @@ def test_what_nobody_foresaw_is_told_without_its_details(services: Services, mon
         cancel([1])
     assert "RuntimeError" in caught.value.message
     assert "/secret" not in caught.value.message
+
+
+def test_asking_again_and_again_for_a_picture_makes_one_copy(services: Services, api: Api) -> None:
+    (job,) = services.submit(GenerationRequest(prompt="a red circle"), "bob")
+    start(services, job)
+    finish(services, services.journal.job(job.id))
+    with seen_by(Viewer("bob", Role.MEMBER)):
+        told = {api.result(job.id)["path"] for _ in range(5)}
+    (path,) = told
+    assert b"a red circle" not in Path(path).read_bytes()
+    assert [file.name for file in Path(path).parent.iterdir()] == [Path(path).name]
+    copies = services.settings.temp_dir / "gradio"
+    assert len([file for file in copies.rglob("*") if file.is_file()]) == 1

@@ -18,7 +18,7 @@ from pixart_ui.compare.kept import Kept
 from pixart_ui.compare.sweep import Cell, Role
 from pixart_ui.services import Services
 from pixart_ui.ui import words
-from pixart_ui.ui.compare_routes import compare_routes
+from pixart_ui.ui.compare_routes import Maker, compare_routes
 from pixart_ui.ui.compare_verbs import act
 from pixart_ui.ui.live import Live
 from pixart_ui.ui.look import Look
@@ -248,6 +248,17 @@ def test_the_report_comes_in_each_of_its_forms(services: Services, client: TestC
     assert page.headers["content-security-policy"].startswith("sandbox")
     assert "nf4 holds 5.2 GiB less than fp16" in page.text
     assert "http://" not in page.text.replace("http://www.w3.org/", "")
+
+
+def test_a_report_is_drawn_once_until_something_changes(services: Services) -> None:
+    comparison_id = keep(services, comparison(sweep(), drawn))
+    maker, folder = Maker(), services.comparison_folder(comparison_id)
+    first = maker.html(services.comparison(comparison_id), folder)
+    assert maker.html(services.comparison(comparison_id), folder) is first
+    services.rename_comparison(comparison_id, "tea")
+    again = maker.html(services.comparison(comparison_id), folder)
+    assert again is not first
+    assert b"tea" in again
 
 
 def test_any_two_pictures_have_a_difference(services: Services, client: TestClient) -> None:
