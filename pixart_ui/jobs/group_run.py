@@ -70,6 +70,8 @@ class EngineLike(Protocol):
 class GroupRun:
     """Runs once. `shortage` says in words what the disk did not take; the jobs that are left then are still ours.
 
+    `makes_way`: whether jobs that have not begun go back to the queue for a pause or for one that is more urgent.
+
     `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
     `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
     """
@@ -82,7 +84,10 @@ class GroupRun:
         jobs: Sequence[Job],
         stop: threading.Event,
         tell: Tell,
+        *,
+        makes_way: bool = True,
     ) -> None:
+        self._makes_way = makes_way
         self._settings = settings
         self._journal = journal
         self._engine = engine
@@ -231,6 +236,8 @@ class GroupRun:
 
     def _make_way(self) -> None:
         """Between two pictures: a pause or an urgent job need not wait for the rest of the group."""
+        if not self._makes_way:
+            return
         waiting = [job.id for index, job in self._open.items() if index not in self._begun]
         gone = self._journal.let_go(self._worker, waiting)
         self._open = {index: job for index, job in self._open.items() if job.id not in gone}

@@ -94,7 +94,8 @@ class ZeroGpu:
     def _follow(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Like a worker's claim: whatever goes wrong becomes a sentence with its picture."""
         settings, journal = self._services.settings, self._services.journal
-        run = GroupRun(settings, journal, self._engine, jobs, threading.Event(), lambda **_: None)
+        # Whoever else asks meanwhile gets a GPU of their own: there is nobody to make way for.
+        run = GroupRun(settings, journal, self._engine, jobs, threading.Event(), lambda **_: None, makes_way=False)
         try:
             yield from run.follow()
         except JournalError:

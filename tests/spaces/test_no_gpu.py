@@ -61,6 +61,16 @@ def test_a_picture_is_drawn_event_by_event_and_recorded(services: DirectServices
     assert images.read_request(path).seed == 7
 
 
+def test_several_pictures_come_whoever_else_asks_meanwhile(services: DirectServices, zero: ZeroGpu) -> None:
+    batch = services.submit(request(num_images=2), "anna")[0].batch
+    drawing = zero.draw(batch)
+    next(drawing)
+    services.submit(request(), "boris")
+    for _ in drawing:
+        pass
+    assert [job.state for job in services.journal.jobs(batch=batch)] == [JobState.DONE] * 2
+
+
 def test_a_cancelled_picture_ends_at_its_next_step(services: DirectServices, zero: ZeroGpu) -> None:
     batch = services.submit(request(steps=100), "anna")[0].batch
     for _ in zero.draw(batch):
