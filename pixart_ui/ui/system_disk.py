@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from pixart_ui.commands.meter import human
@@ -18,9 +18,22 @@ def disk(found: Disk | None) -> str:
     if found is None:
         return section(words.DISK, f'<p class="hint">{words.COUNTING}</p>', css="disk")
     free = words.DISK_FREE.format(free=human(found.free_bytes), total=human(found.total_bytes))
-    rows = "".join(_row(kind, found.usage[kind]) for kind in Kind)
-    inner = f'{_bar(found)}<ul class="entries kinds">{rows}</ul>'
+    used = [kind for kind in Kind if found.usage[kind].nbytes]
+    inner = f"{_bar(found)}{_rows(used, found)}{_empty([kind for kind in Kind if kind not in used], found)}"
     return section(words.DISK, inner, intro=free, css="disk")
+
+
+def _rows(kinds: Sequence[Kind], found: Disk) -> str:
+    return f'<ul class="entries kinds">{"".join(_row(kind, found.usage[kind]) for kind in kinds)}</ul>'
+
+
+def _empty(kinds: Sequence[Kind], found: Disk) -> str:
+    """Folded: what takes no room is worth a line."""
+    if not kinds:
+        return ""
+    names = ", ".join(words.KINDS[kind][0] for kind in kinds)
+    summary = f'<summary>{words.DISK_EMPTY} <span class="num">{names}</span></summary>'
+    return f'<details class="fold" data-keep="disk-empty">{summary}{_rows(kinds, found)}</details>'
 
 
 def _bar(found: Disk) -> str:

@@ -48,8 +48,9 @@ def _logs() -> str:
     """The script fetches the text when it is asked for, and keeps it in the box beside."""
     inner = (
         '<div class="actions"><button type="button" class="quiet" data-act="system-logs">'
-        f'{words.LOGS_SHOW}</button><label class="tick"><input type="checkbox" id="logs-prompts"> {words.LOGS_PROMPTS}'
-        f'</label><button type="button" class="quiet" data-act="system-copy" hidden>{words.LOGS_COPY}</button>'
+        f'{words.LOGS_SHOW}</button><label class="tick"><input type="checkbox" class="pick" id="logs-prompts"> '
+        f"{words.LOGS_PROMPTS}</label>"
+        f'<button type="button" class="quiet" data-act="system-copy" hidden>{words.LOGS_COPY}</button>'
         f'<a class="quiet" id="logs-save" href="/system/report.txt?save=1" download hidden>{words.LOGS_SAVE}</a></div>'
     )
     return section(words.LOGS, inner, intro=words.LOGS_INTRO, css="logs")

@@ -125,6 +125,7 @@ PRUNE_ASK = "Remove converted weights that no checkpoint on this disk uses? They
 # Disk
 DISK = "Disk"
 DISK_FREE = "{free} of {total} are free."
+DISK_EMPTY = "Empty so far"
 DISK_LABEL = "Disk: {parts}"
 KINDS: Mapping[str, tuple[str, str]] = {
     "images": ("Pictures", "What was made. Kept until you delete it in the gallery."),
