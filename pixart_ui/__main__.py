@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from pixart_ui.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # With torch loaded, the interpreter's last look for garbage takes a second or more, and nothing hangs on it.
+    gc.freeze()
+    sys.exit(code)

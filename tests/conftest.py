@@ -33,6 +33,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
     return ByApp(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+def pytest_sessionstart() -> None:
+    gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
         folder = item.path.parent.name
@@ -42,9 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: the collector need not look through it again and again."""
-    gc.collect()
+    """What is imported by now stays: the collector need not look through it, neither meanwhile nor ever again."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
