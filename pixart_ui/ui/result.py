@@ -188,8 +188,19 @@ def _notes(job: Job, news: News) -> object:
 def _sentence(job: Job, preparing: News | None, waiting: str, *, is_on_disk: bool) -> str:
     is_problem = job.state is JobState.FAILED or (job.state is JobState.DONE and not is_on_disk)
     text = words.FILE_GONE if is_problem and job.state is JobState.DONE else _where(job, preparing, waiting)
-    text = escape(text)
-    return f'<p class="sentence{" problem" if is_problem else ""}" role="status">{text}</p>'
+    kind = "sentence problem" if is_problem else "sentence"
+    heard = _heard(job, text, preparing)
+    return f'<p class="{kind}" aria-hidden="true">{escape(text)}</p><p class="unseen" role="status">{escape(heard)}</p>'
+
+
+def _heard(job: Job, text: str, preparing: News | None) -> str:
+    """The same for those who listen: of what goes on step by step only each quarter."""
+    if job.state is not JobState.RUNNING or job.is_cancel_requested:
+        return text
+    if preparing is not None:
+        done, total = preparing["done_bytes"], max(1, preparing["total_bytes"])
+        return words.PREPARING.format(what=_prepared(job, preparing), amount=words.quarters(done / total))
+    return words.DENOISED.format(share=words.quarters(denoised(job))) if job.phase is Phase.DENOISE else text
 
 
 def _where(job: Job, preparing: News | None, waiting: str) -> str:
@@ -226,8 +237,13 @@ def _running_sentence(job: Job, preparing: News | None) -> str:
 
 def _preparing(job: Job, preparing: News) -> str:
     """The first use of a precision converts weights, which takes minutes."""
-    what = words.PREPARED.get(preparing["component"], words.PREPARED_ELSE).format(precision=job.request.precision)
-    return words.PREPARING.format(what=what, amount=words.part_of(preparing["done_bytes"], preparing["total_bytes"]))
+    amount = words.part_of(preparing["done_bytes"], preparing["total_bytes"])
+    return words.PREPARING.format(what=_prepared(job, preparing), amount=amount)
+
+
+def _prepared(job: Job, preparing: News) -> str:
+    what = words.PREPARED.get(preparing["component"], words.PREPARED_ELSE)
+    return what.format(precision=job.request.precision)
 
 
 def _actions(focus: Job, batch: Sequence[Job], *, is_on_disk: bool) -> str:

@@ -154,6 +154,7 @@ WAITING_TURN = "Waiting for its turn."
 WAITING_PAUSED = "Waiting: the queue is paused."
 ENCODING = "Encoding the prompt."
 DENOISING = "Step {step} of {steps}."
+DENOISED = "Drawing: {share} done."
 DECODING = "Turning latents into pixels."
 SAVING = "Saving the picture."
 PREPARING = "Preparing {what}, once: {amount}."
@@ -534,6 +535,11 @@ def num_jobs(count: int) -> str:
 
 def num_runs(count: int) -> str:
     return count_jobs(count, RUN, RUNS)
+
+
+def quarters(share: float) -> str:
+    """As far as whole quarters: 0 %, 25 %, 50 %, 75 %, 100 %."""
+    return f"{int(4 * share) * 25} %"
 
 
 def num_steps(steps: object) -> str:
