@@ -113,7 +113,7 @@ def test_comparisons_are_listed_and_deleted(
 
 def test_ctrl_c_keeps_what_is_measured_and_it_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data_dir, out = tmp_path / "data", tmp_path / "out"
-    command = [sys.executable, "-m", "pixart_ui", "compare", "a", *SMALL, "--axis", "steps=2,3,4,5", "--no-noise-floor"]
+    command = [sys.executable, "-m", "pixart_ui", "compare", "a", *SMALL, "--axis", "steps=2,100", "--no-noise-floor"]
     command += ["--out", str(out), "--data-dir", str(data_dir), "--device", "cpu"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     services = Services.open(Settings(data_dir=data_dir, device="cpu"))

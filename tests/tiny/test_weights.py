@@ -108,7 +108,7 @@ def test_both_ways_of_naming_the_tokenizer_agree(pipeline: Any) -> None:
 
 def test_the_vae_keeps_drawn_scenes_to_32_db(pipeline: Any) -> None:
     rng = random.Random(123_456)
-    drawn = np.stack([np.asarray(draw(sample_scene(rng))) for _ in range(16)])
+    drawn = np.stack([np.asarray(draw(sample_scene(rng))) for _ in range(6)])
     pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         decoded = pipeline.vae.decode(pipeline.vae.encode(pixels).latent_dist.mode()).sample.clamp(-1, 1)
