@@ -14,6 +14,7 @@ from pixart_ui.errors import InputError
 from pixart_ui.jobs.fleet import Fleet
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
+from pixart_ui.spaces.bounds import bounded
 from pixart_ui.spaces.fetching import fetch_in_background, wanted
 from pixart_ui.spaces.kind import SpaceKind, space_kind
 
@@ -34,6 +35,7 @@ def main() -> int:
         check_port_is_free(settings)
         kind = space_kind(os.environ)
         if kind is not None:
+            settings = bounded(settings)
             fetch_in_background(wanted(os.environ), settings)
         if kind is SpaceKind.ZERO_GPU:
             from pixart_ui.spaces.serving import serve_directly

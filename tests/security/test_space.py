@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
 
+from pixart_ui.jobs.job import JobState
+from pixart_ui.jobs.journal import Journal
+from pixart_ui.spaces.bounds import MAX_JOBS
 from tests.security.parts import Person, SharedServer
 
 HOST = "someone-pixart.hf.space"
@@ -72,3 +76,18 @@ def test_the_hub_may_frame_it_and_its_own_name_is_answered_to(space: SharedServe
     assert httpx.get(f"{space.url}/healthz", headers={"Host": "10.1.2.3:7860"}).text == "ok"
     evil = {"Host": HOST, "Origin": "https://evil.example"}
     assert httpx.post(f"{space.url}/gradio_api/run/list", headers=evil, json={"data": []}).status_code == 403
+
+
+def test_visitors_who_drop_their_cookies_meet_the_bounds_of_the_whole(space: SharedServer) -> None:
+    """Each of them has limits of its own anew."""
+    with closing(Journal(space.settings.journal_path)) as journal:
+        journal.pause()
+        told = ""
+        for _ in range(MAX_JOBS // 8 + 2):
+            told = visitor(space).submit(prompt="x", steps=2, num_images=8).text
+            if "error" in told:
+                break
+        assert f"{MAX_JOBS}" in told
+        assert journal.counts()[JobState.QUEUED] <= MAX_JOBS
+        journal.cancel_all()
+        journal.resume()
