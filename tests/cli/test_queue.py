@@ -25,6 +25,8 @@ from tests.jobs.parts import request
 from tests.jobs.waiting import wait_until
 
 Queue = Callable[..., Ended]
+# What `kill -9` leaves behind is the same for every worker; see `tests/faults`.
+KILLS = [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)]
 
 
 @pytest.fixture
@@ -319,7 +321,7 @@ def test_run_is_refused_where_the_device_has_a_worker(queue: Queue, journal: Jou
     assert journal.counts()[JobState.QUEUED] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL] if os.name == "posix" else [])
+@pytest.mark.parametrize("number", KILLS if os.name == "posix" else [])
 def test_run_resumes_where_it_was_stopped(
     queue: Queue, toy: Path, journal: Journal, tmp_path: Path, number: signal.Signals
 ) -> None:
