@@ -26,6 +26,8 @@ OTHERS = (
 )
 LINES = "a {red|blue} circle above a green square __tiny-time__\na yellow moon above a purple house"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# The answer, the advice and the pictures of a comparison.
+TALL = {"width": 1280, "height": 1160}
 
 
 def main() -> None:
@@ -53,6 +55,9 @@ def take_all(browser: Browser, server: Server, out: Path) -> None:
     for tab in ("gallery", "system"):
         for scheme in ("light", "dark"):
             with_tab(browser, server, scheme, tab, out / f"{tab}-{scheme}-1280.png")
+    compare(browser, server)
+    for scheme in ("light", "dark"):
+        with_tab(browser, server, scheme, "compare", out / f"compare-{scheme}-1280.png", size=TALL)
     add_jobs(server)
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
@@ -89,9 +94,23 @@ def with_queue(browser: Browser, server: Server, size: dict[str, int], scheme: s
     page.context.close()
 
 
-def with_tab(browser: Browser, server: Server, scheme: str, tab: str, target: Path) -> None:
+def compare(browser: Browser, server: Server) -> None:
+    """What each precision costs, as the Compare tab offers it."""
+    page = open_page(browser, server, DESK, "light")
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.get_by_label("Prompt", exact=True).fill(PROMPT)
+    page.locator("#tab-compare-button").click()
+    page.locator("#compare-start:not(:disabled)").wait_for()
+    page.locator("#compare-start").click()
+    page.locator(".told .progress").filter(has_text=words.COMPARE_COMPLETE.format(total=6)).wait_for(timeout=600_000)
+    page.context.close()
+
+
+def with_tab(
+    browser: Browser, server: Server, scheme: str, tab: str, target: Path, size: dict[str, int] = DESK
+) -> None:
     """A tab that shows what is there, once its regions and pictures are."""
-    page = open_page(browser, server, DESK, scheme)
+    page = open_page(browser, server, size, scheme)
     page.locator(f"#tab-{tab}-button").click()
     page.locator(f"#tab-{tab} .live").first.wait_for()
     page.wait_for_load_state("load")
