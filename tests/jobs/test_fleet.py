@@ -43,6 +43,7 @@ def test_a_device_that_cannot_be_had_does_not_keep_the_others_from_drawing(
         cpu, cuda = fleet.supervisors
         wait_until(lambda: cuda.status() is not None, "the absent device says so", seconds=READY_SECONDS)
         wait_until(lambda: len(journal.workers()) == 1, "the other is ready", seconds=READY_SECONDS)
+        assert (cuda.status() or "").startswith("Device cuda was asked for, but")
         assert cpu.status() is None
         assert fleet.status() is None, "pictures can be drawn"
     finally:

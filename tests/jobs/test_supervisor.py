@@ -37,6 +37,7 @@ def test_a_worker_that_cannot_start_says_why_and_is_tried_again(settings: Settin
     journal.close()
 
 
+@pytest.mark.long  # `test_fleet.py` asks for one beside a device that is there
 def test_the_device_that_was_asked_for_and_is_absent_is_named(
     settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
