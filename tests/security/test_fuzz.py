@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.security.fuzzing import BODIES, DATA
 from tests.security.parts import Person, SharedServer
 
-QUICK, MANY = 300, 10_500
+QUICK, MANY = 200, 10_500
 
 
 def run(shared: SharedServer, person: Person, count: int) -> Counter[str]:

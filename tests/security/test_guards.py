@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.browser.parts import Server, serving
+from tests.browser.parts import Server
 from tests.security.parts import Person, SharedServer
 
 EVIL = "http://evil.example"
@@ -41,34 +41,27 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app as it starts without flags."""
-    with serving(tmp_path_factory.mktemp("alone") / "data") as server:
-        yield server
-
-
 @pytest.mark.parametrize(("method", "path"), ASKED)
 def test_a_page_of_another_site_gets_nothing(
-    method: str, path: str, shared: SharedServer, alone: Server, ada: Person
+    method: str, path: str, shared: SharedServer, server: Server, ada: Person
 ) -> None:
     asking = httpx.Client(cookies=dict(ada.http.cookies), timeout=30)
-    for server in (shared, alone):
+    for app in (shared, server):
         for headers in (
             {"Origin": EVIL},
             {"Origin": "null"},
-            {"Origin": f"http://127.0.0.1:{server.port + 1}"},
+            {"Origin": f"http://127.0.0.1:{app.port + 1}"},
             {"Origin": EVIL, "Access-Control-Request-Method": "POST"},
             {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
             {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
         ):
-            answer = asking.request(method, server.url + path, headers=headers)
+            answer = asking.request(method, app.url + path, headers=headers)
             assert answer.status_code == 403, (headers, answer.status_code)
             assert "access-control-allow-origin" not in answer.headers
-        answer = asking.request(method, server.url + path, headers={"Host": "evil.example"})
+        answer = asking.request(method, app.url + path, headers={"Host": "evil.example"})
         assert answer.status_code == 400
         forwarded = {"X-Forwarded-Host": "evil.example"}
-        assert asking.request(method, server.url + path, headers=forwarded).status_code == 400
+        assert asking.request(method, app.url + path, headers=forwarded).status_code == 400
 
 
 def test_a_form_of_another_site_changes_nothing(shared: SharedServer, ada: Person) -> None:
@@ -82,10 +75,10 @@ def test_a_form_of_another_site_changes_nothing(shared: SharedServer, ada: Perso
     assert ada.call("list", None, None, 500, 0).json()["data"][0]["total"] == before
 
 
-def test_every_answer_has_its_headers(shared: SharedServer, alone: Server, ada: Person) -> None:
-    for server in (shared, alone):
+def test_every_answer_has_its_headers(shared: SharedServer, server: Server, ada: Person) -> None:
+    for app in (shared, server):
         for path in ("/", "/healthz", "/live", "/nowhere", "/login", "/gradio_api/info", "/theme.css"):
-            headers = httpx.get(server.url + path, cookies=dict(ada.http.cookies)).headers
+            headers = httpx.get(app.url + path, cookies=dict(ada.http.cookies)).headers
             assert headers["x-content-type-options"] == "nosniff", path
             assert headers["referrer-policy"] == "same-origin"
             policy = headers["content-security-policy"]
@@ -95,13 +88,13 @@ def test_every_answer_has_its_headers(shared: SharedServer, alone: Server, ada: 
             assert "http" not in script
 
 
-def test_what_nothing_here_needs_is_closed(shared: SharedServer, alone: Server, ada: Person) -> None:
+def test_what_nothing_here_needs_is_closed(shared: SharedServer, server: Server, ada: Person) -> None:
     closed = ["/docs", "/redoc", "/openapi.json", "/monitoring", "/monitoring/summary", "/gradio_api/mcp/sse",
               "/gradio_api/mcp", "/gradio_api/runs", "/gradio_api/deep_link", "/gradio_api/vibe-code",
               "/gradio_api/proxy=http://127.0.0.1/"]  # fmt: skip
-    for server in (shared, alone):
+    for app in (shared, server):
         for path in closed:
-            answer = httpx.get(server.url + path, cookies=dict(ada.http.cookies))
+            answer = httpx.get(app.url + path, cookies=dict(ada.http.cookies))
             assert answer.status_code in (404, 405), (path, answer.status_code)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_nobody_gets_anything_without_signing_in(
         assert asked > 100
 
 
-def everything_of(person: Person) -> Iterator[tuple[str, str]]:
+def everything_of(person: Person, shared: SharedServer) -> Iterator[tuple[str, str]]:
     """What a member asks that is about others: the app's own addresses, with the names of another's things."""
     (job_id,) = person.ids[-1:]
     (job,) = person.status(job_id)
@@ -79,16 +80,24 @@ def everything_of(person: Person) -> Iterator[tuple[str, str]]:
         (f"/gallery/pictures/{name}", "the picture in the gallery"),
         (f"/gallery/thumbnails/{name}", "its thumbnail there"),
         (f"/share/picture/{name}", "sharing it"),
-        (f"/gallery.zip?pictures={job_id}", "an archive of it"),
+        (f"/gallery.zip?pictures={picture_id(shared, name)}", "an archive of it"),
         (f"/archive.zip?jobs={job_id}", "an archive of its job"),
         (f"/gradio_api/file=/{name}", "Gradio's way to it"),
     )
 
 
+def picture_id(shared: SharedServer, name: str) -> int:
+    """The number of a picture in the gallery, which is not its job's."""
+    with closing(Journal(shared.settings.journal_path)) as journal:
+        picture = journal.picture_named(name)
+    assert picture is not None
+    return picture.id
+
+
 def test_a_member_finds_nothing_of_another(shared: SharedServer, bob: Person, eve: Person, ada: Person) -> None:
     if not bob.ids:
         bob.wait(*bob.submitted(prompt=SECRET))
-    for address, what in everything_of(bob):
+    for address, what in everything_of(bob, shared):
         answer = eve.http.get(address)
         assert answer.status_code in REFUSED, (what, answer.status_code)
         assert bob.http.get(address).status_code == 200 or "file=" in address, what
@@ -200,19 +209,22 @@ def test_others_read_why_nothing_is_drawn_without_where_it_is(shared: SharedServ
 
 
 def test_no_button_of_the_page_gives_another_members_things(shared: SharedServer, bob: Person, eve: Person) -> None:
-    """Every function of the page by its number, also those that only its script runs, for somebody else's job."""
+    """Every function of the page by its number, also those that only its script runs, for somebody else's things."""
     if not bob.ids:
         bob.wait(*bob.submitted(prompt=SECRET))
     job_id = bob.ids[0]
+    picture = picture_id(shared, bob.status(job_id)[0]["image"].partition("?")[0].rpartition("/")[2])
     config = eve.http.get("/config").json()
     parts = {part["id"]: part for part in config["components"]}
-    verbs = ("{}", "cancel:{}", "delete:{}", "purge:{}", "reuse:{}", "vary:{}:1")
+    verbs = [
+        verb.format(number)
+        for number in (job_id, picture)
+        for verb in ("{}", "cancel:{}", "delete:{}", "purge:{}", "reuse:{}", "vary:{}:1")
+    ]
     for function in config["dependencies"]:
         texts = [id_ for id_ in function["inputs"] if parts[id_]["type"] == "textbox"]
         for verb in verbs if texts else verbs[:1]:
-            data = [
-                verb.format(job_id) if id_ in texts else parts[id_]["props"].get("value") for id_ in function["inputs"]
-            ]
+            data = [verb if id_ in texts else parts[id_]["props"].get("value") for id_ in function["inputs"]]
             body = {"data": data, "fn_index": function["id"], "session_hash": "anything"}
             answer = eve.http.post("/gradio_api/run/predict", json=body)
             assert answer.status_code in (200, 422), (function["id"], verb, answer.text[:300])
