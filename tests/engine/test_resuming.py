@@ -47,7 +47,7 @@ def components_now(engine: Engine) -> set[str]:
 
 
 @pytest.mark.parametrize("numerics", Numerics)
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16, Precision.INT8])
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])  # of what comes after the text encoder
 def test_a_resumed_picture_has_the_pixels_of_an_undisturbed_one(
     tiny_engine: Engine, precision: Precision, numerics: Numerics
 ) -> None:
