@@ -8,10 +8,10 @@ PYTHON = $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $
 VENV_PYTHON := .venv/bin/python
 PREPARE = $(or $(PYTHON),$(error Python 3.11 or newer is needed: apt-get install python3 python3-venv)) scripts/prepare.py
 
-# One torch thread in each of two test processes is faster than two in one.
+# One torch thread in each test process is faster than two in one; of three on two cores one mostly waits for an app.
 # The compiled files of this package serve the many processes that the tests start.
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
-PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
