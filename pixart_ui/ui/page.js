@@ -100,9 +100,18 @@
     document.title = answer.title;
     byId("tab-queue-button")?.setAttribute("data-count", answer.num_waiting ? answer.num_waiting.toLocaleString("en") : "");
     mark("busy", answer.is_busy);
+    appear();
     restore();
     if (answer.basis !== state.basis) predict();
     state.basis = answer.basis;
+  }
+
+  // Gradio puts its parts in one by one, and each would push others away: they are shown when all are there.
+  function appear() {
+    const page = byId("tabs")?.parentElement;
+    if (!page || !byId("header") || !byId("go") || page.hasAttribute("data-there")) return;
+    page.toggleAttribute("data-there", true);
+    if (tab() === "single" && document.activeElement === document.body) document.querySelector("#field-prompt textarea")?.focus();
   }
 
   // The estimate follows the form when it has come to rest, and the engine when that has learned something.
