@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from html import escape
 from typing import Any, Protocol
 
@@ -54,31 +55,48 @@ class Snapshot:
         return asdict(self)
 
 
+class Folders:
+    """What is in no journal, looked at where a tab shows it, and once for a state."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @cached_property
+    def kept(self) -> str:
+        """Stands for the kept comparisons, their names and files."""
+        return _digest(*self._services.kept_comparisons.entries())
+
+    @cached_property
+    def pictures(self) -> str:
+        """Stands for the files of the gallery."""
+        return self._services.gallery.mark()
+
+
 @dataclass(frozen=True)
 class State:
-    """What decides whether anything has changed; `num_changes` are those that this process had made by then.
-
-    `kept` stands for the kept comparisons, whose names and files are not in the journal; `pictures` for the files of
-    the gallery.
-    """
+    """What decides whether anything has changed; `num_changes` are those that this process had made by then."""
 
     revision: int
     workers: Sequence[WorkerStatus]
     trouble: str | None
     engine: str
     num_changes: int
-    kept: str
-    pictures: str
+    folders: Folders
 
     def mark(self, look: Look) -> str:
-        now = str(int(time.monotonic()))  # disk, downloads and heartbeats are in no journal: once a second
-        outside = {Tab.COMPARE: self.kept, Tab.GALLERY: self.pictures, Tab.SYSTEM: now}.get(look.tab, "")
-        return _digest(self.revision, self.engine, look, viewer.current().only, outside)
+        return _digest(self.revision, self.engine, look, viewer.current().only, self._outside(look.tab))
 
     def is_like(self, other: State) -> bool:
-        """Whether what is shown of both is the same."""
-        mine = (self.revision, self.engine, self.kept, self.pictures)
-        return mine == (other.revision, other.engine, other.kept, other.pictures)
+        """Whether what the journal says is the same in both; marks tell the rest apart."""
+        return (self.revision, self.engine) == (other.revision, other.engine)
+
+    def _outside(self, tab: Tab) -> str:
+        if tab is Tab.COMPARE:
+            return self.folders.kept
+        if tab is Tab.GALLERY:
+            return self.folders.pictures
+        # Disk, downloads and heartbeats: once a second.
+        return str(int(time.monotonic())) if tab is Tab.SYSTEM else ""
 
 
 class Live:
@@ -97,8 +115,7 @@ class Live:
         num_changes, revision, workers = journal.num_changes, journal.revision(), journal.workers()
         trouble = self._watch.status()
         # Everybody's: the state is shared among all who ask.
-        kept, pictures = _digest(*self._services.kept_comparisons.entries()), self._services.gallery.mark()
-        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, kept, pictures)
+        return State(revision, workers, trouble, engine_line(workers, trouble), num_changes, Folders(self._services))
 
     def is_overtaken(self, state: State) -> bool:
         """Whether this process itself has changed something since; what others changed is not looked for."""

@@ -31,6 +31,8 @@ def die(index, step):
     if engine.groups[-1][index] == 13 and step == int(sys.argv[2]):
         while journal.counts()["done"] < index:
             time.sleep(0.01)  # the pictures before it are written in a thread
+        while max(job.step for job in journal.jobs()) < step - 1:
+            time.sleep(0.01)  # so is how far it is
         os._exit(9)
 
 settings = Settings(data_dir=Path(sys.argv[1]), device="cpu")

@@ -98,10 +98,13 @@ def test_another_page_sees_it_and_a_second_start_is_refused(
     assert ended(chores).state is ChoreState.DONE
 
 
-def test_a_cancelled_download_goes_on_where_it_was(chores: Chores, server: FakeHub) -> None:
+def test_a_cancelled_download_goes_on_where_it_was(chores: Chores, server: FakeHub, tmp_path: Path) -> None:
     arrived = held(server)
     chore = chores.start(ChoreKind.DOWNLOAD, "sigma-1024")
     assert arrived.wait(60)
+    wait_until(
+        lambda: any(path.stat().st_size for path in (tmp_path / "hub").rglob("*.part")), "its first part is kept"
+    )
     chores.cancel(chore.key)
     assert ended(chores).state is ChoreState.CANCELLED
     server.hold = None

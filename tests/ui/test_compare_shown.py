@@ -174,11 +174,10 @@ def test_a_damaged_one_is_said_to_be_and_can_be_deleted(services: Services, live
 def test_another_name_is_news_for_the_compare_tab_alone(services: Services, live: Live) -> None:
     comparison_id = keep(services, comparison(sweep(), drawn))
     compare, single = Look.of({"tab": "compare"}), Look()
-    before = live.state()
+    before = {look: live.state().mark(look) for look in (compare, single)}
     services.rename_comparison(comparison_id, "tea")
-    after = live.state()
-    assert before.mark(compare) != after.mark(compare)
-    assert before.mark(single) == after.mark(single)
+    assert before[compare] != live.state().mark(compare)
+    assert before[single] == live.state().mark(single)
     assert "tea" in regions(live)["compare-list"]
 
 

