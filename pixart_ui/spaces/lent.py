@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gradio.exceptions import Error as GradioError
 
 from pixart_ui.errors import PixArtError, WorkerError
 from pixart_ui.events import Event, ImageFailed, LatentArray
+from pixart_ui.jobs.group_run import EngineLike
 from pixart_ui.request import ResolvedRequest
 
 DEVICE_ID = "zero-gpu"
@@ -30,20 +31,6 @@ Requests = tuple[ResolvedRequest, ...]
 Scopes = tuple[str, ...]
 # `spaces.GPU`.
 Lend = Callable[..., Any]
-
-
-class OwnEngine(Protocol):
-    """What a forked process needs of `engine.engine.Engine`."""
-
-    def info(self) -> dict[str, Any]: ...
-
-    def run(
-        self,
-        requests: Sequence[ResolvedRequest],
-        is_cancelled: Callable[[int], bool],
-        latents: Mapping[int, LatentArray] | None = None,
-        scopes: Sequence[str] = (),
-    ) -> Iterator[Event]: ...
 
 
 @dataclass(frozen=True)
@@ -66,12 +53,12 @@ class LentEngine:
     def __init__(
         self,
         lend: Lend,
-        open_engine: Callable[[], OwnEngine],
+        open_engine: Callable[[], EngineLike],
         seconds: Callable[[Requests, Scopes], int],
         info: Mapping[str, Any],
     ) -> None:
         self._open_engine = open_engine
-        self._engine: OwnEngine | None = None  # of a forked process alone
+        self._engine: EngineLike | None = None  # of a forked process alone
         self._info = dict(info)
         self._draw = lend(self._draw_there, duration=seconds)
 

@@ -21,12 +21,12 @@ from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import DiskFullError, JournalError, PixArtError
 from pixart_ui.hub import Hub
 from pixart_ui.jobs import leftovers, retention
-from pixart_ui.jobs.group_run import GroupRun
+from pixart_ui.jobs.group_run import EngineLike, GroupRun
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.ram import ram
 from pixart_ui.services import Services, catalog
 from pixart_ui.spaces.duration import seconds_for
-from pixart_ui.spaces.lent import DEVICE_ID, Lend, LentEngine, OwnEngine, Requests, Scopes
+from pixart_ui.spaces.lent import DEVICE_ID, Lend, LentEngine, Requests, Scopes
 
 WORKER = "zero-gpu"
 LEASE_SECONDS = 30.0
@@ -108,7 +108,7 @@ class ZeroGpu:
         if run.shortage is not None:
             run.fail_rest(f"{run.shortage[:1].upper()}{run.shortage[1:].rstrip('.')}.")
 
-    def _open_engine(self) -> OwnEngine:
+    def _open_engine(self) -> EngineLike:
         """In a forked process, whose first use of the GPU this is."""
         from pixart_ui.engine.engine import Engine, EngineFiles
 
