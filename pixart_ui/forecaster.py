@@ -75,7 +75,7 @@ class Forecaster:
             return Forecast()
         num_waiting, num_taking = sum(map(len, work.waiting.by_owner)), sum(worker.is_taking for worker in workers)
         group_size = min(_group_size(worker) for worker in workers)
-        groups = self._groups(work.waiting, min(group_size, fair_share(num_waiting, num_taking)))
+        groups = self._groups(work.waiting, min(group_size, fair_share(num_waiting + len(work.running), num_taking)))
         keys = work.waiting.cost_keys | {job.cost_key for job in work.running}
         return forecast(work, groups, [self._pace(worker, work, keys, groups, at) for worker in workers])
 

@@ -40,13 +40,16 @@ def choose_size(encode_seconds: Callable[[int], float], picture_seconds: float) 
     return 1 + bisect_right(range(2, MOST_IN_A_GROUP + 1), allowed, key=encode_seconds)
 
 
-def fair_share(num_waiting: int, num_workers: int) -> int:
-    """How many of the waiting jobs one of so many workers takes at most, and at least one.
+def fair_share(num_open: int, num_workers: int) -> int:
+    """How many of the jobs that wait or run one of so many workers takes at most, and at least one.
+
+    What the others have is their part of it: were only those counted that wait, the second of two workers would take a
+    quarter, then an eighth, and so on, and every group begins with its texts and ends with a picture being written.
 
     >>> fair_share(10, 3), fair_share(0, 2)
     (4, 1)
     """
-    return max(1, -(-num_waiting // max(1, num_workers)))
+    return max(1, -(-num_open // max(1, num_workers)))
 
 
 class PredictedSizes:

@@ -163,7 +163,8 @@ class Worker:
     def _limit(self, only: Sequence[int] | None, route: Route) -> int:
         """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""
         num_workers = sum(worker.is_taking for worker in self._journal.workers())
-        share = fair_share(self._journal.counts()[JobState.QUEUED], num_workers)
+        counts = self._journal.counts()
+        share = fair_share(counts[JobState.QUEUED] + counts[JobState.RUNNING], num_workers)
         size = self._settings.group_size
         if size is None and share > FEW and (first := self._journal.next_job(self.name, only, route)) is not None:
             size = self._size_of(first.request)

@@ -38,9 +38,9 @@ def test_passes_of_several_texts_are_counted_whole() -> None:
     assert choose_size(lambda jobs: float(-(-jobs // 8)), picture_seconds=2.5) == 24
 
 
-@pytest.mark.parametrize(("waiting", "workers", "share"), [(32, 1, 32), (32, 3, 11), (1, 4, 1), (0, 1, 1), (5, 0, 5)])
-def test_workers_share_what_waits(waiting: int, workers: int, share: int) -> None:
-    assert fair_share(waiting, workers) == share
+@pytest.mark.parametrize(("open_jobs", "workers", "share"), [(32, 1, 32), (32, 3, 11), (1, 4, 1), (0, 1, 1), (5, 0, 5)])
+def test_workers_share_what_is_open(open_jobs: int, workers: int, share: int) -> None:
+    assert fair_share(open_jobs, workers) == share
 
 
 def sizes(tmp_path: Path, **info: Any) -> PredictedSizes:

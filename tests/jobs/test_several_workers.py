@@ -72,6 +72,18 @@ def test_idle_workers_share_a_queue_instead_of_one_taking_it_all(settings: Setti
     assert min(drawn) >= 4, drawn
 
 
+def test_workers_that_begin_together_take_equal_parts_and_not_ever_smaller_ones(
+    settings: Settings, journal: Journal
+) -> None:
+    engines = [slow("one"), slow("two")]
+    journal.pause("until all are there")
+    with workers(settings, journal, *engines):
+        journal.submit([request(seed) for seed in range(32)], "local")
+        journal.resume()
+        wait_until(lambda: all(engine.groups for engine in engines), "both draw")
+    assert [len(engine.groups[0]) for engine in engines] == [16, 16]
+
+
 def test_a_slow_worker_gives_the_rest_of_its_group_to_one_that_is_idle(settings: Settings, journal: Journal) -> None:
     with workers(settings, journal, slow("slow", 0.2), slow("quick", 0.01)):
         journal.submit([request(seed) for seed in range(16)], "local")
