@@ -5,10 +5,10 @@
     python -m bench workers --devices auto --full-size /tmp/sigma-1024 --size 1024x1024 --out four.json
     python -m bench workers --devices cpu --cluster auto        # one worker here, then those of a Ray cluster
 
-The same jobs are drawn by one worker and then by all, each time in a new data folder and with every worker warm. Told
-are pictures a second, how many times those of one worker they are, what the queue takes of a job beyond the engine's
-own seconds, and whether each picture is, bit for bit, the one that the single worker drew. `--full-size` is a Sigma of
-full size with random weights, made in that folder where it is not there yet.
+The same jobs are drawn by one worker, by two, by four and so on, and by all, each time in a new data folder and with
+every worker warm. Told are pictures a second, how many times those of one worker they are, what the queue takes of a
+job beyond the engine's own seconds, and whether each picture is, bit for bit, the one that the single worker drew.
+`--full-size` is a Sigma of full size with random weights, made in that folder where it is not there yet.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from bench.results import write_aside
-from pixart_ui.devices import found_devices, parse_devices
+from pixart_ui.devices import found_devices, is_processor, parse_devices
 from pixart_ui.gpus import num_gpus
 from pixart_ui.jobs.fleet import Fleet
 from pixart_ui.jobs.job import Job, JobState
@@ -76,22 +77,31 @@ def main(arguments: Sequence[str]) -> None:
         runs.append(run)
         hashes.append(found)
         print(shown(run, runs[0]), flush=True)
-    equal = [sum(a == b for a, b in zip(found, hashes[0], strict=True)) for found in hashes]
-    for run, num_equal in zip(runs[1:], equal[1:], strict=True):
-        print(f"{run.name}: {num_equal} of {len(asked)} pictures are those of one worker, bit for bit")
-    if given.out is not None:
-        document = {
-            "command": ["python", "-m", "bench", "workers", *arguments],
-            "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
-            "load_average": list(os.getloadavg()),
-            "jobs": len(asked),
-            "goals": {"overhead_milliseconds": GOAL_MILLISECONDS, "times_one_worker": GOAL_PER_WORKER},
-            "runs": [
-                asdict(run) | {"times_one_worker": runs[0].seconds / run.seconds, "bit_equal": num_equal}
-                for run, num_equal in zip(runs, equal, strict=True)
-            ],
-        }
-        write_aside(given.out, json.dumps(document, indent=1) + "\n")
+        if len(runs) > 1:
+            num_equal = _num_equal(found, hashes[0])
+            print(f"{run.name}: {num_equal} of {len(asked)} pictures are those of one worker, bit for bit", flush=True)
+        if given.out is not None:  # after each run, so that one that fails takes none with it
+            write_aside(given.out, json.dumps(_document(arguments, len(asked), runs, hashes), indent=1) + "\n")
+
+
+def _document(
+    arguments: Sequence[str], num_jobs: int, runs: Sequence[Run], hashes: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    return {
+        "command": ["python", "-m", "bench", "workers", *arguments],
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "load_average": list(os.getloadavg()),
+        "jobs": num_jobs,
+        "goals": {"overhead_milliseconds": GOAL_MILLISECONDS, "times_one_worker": GOAL_PER_WORKER},
+        "runs": [
+            asdict(run) | {"times_one_worker": runs[0].seconds / run.seconds, "bit_equal": _num_equal(found, hashes[0])}
+            for run, found in zip(runs, hashes, strict=True)
+        ],
+    }
+
+
+def _num_equal(found: Sequence[str], wanted: Sequence[str]) -> int:
+    return sum(a == b for a, b in zip(found, wanted, strict=True))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,8 +142,9 @@ def ways(devices: Sequence[str], cluster: str | None) -> Iterator[tuple[str, Set
     nowhere = Settings(data_dir=Path())
     # Slots of a processor have less of it each than a worker that is alone; the same slot alone is the fair measure.
     yield "one worker", replace(nowhere, devices=(devices[0],))
-    if len(devices) > 1:
-        yield f"{len(devices)} workers", replace(nowhere, devices=tuple(devices))
+    counts = [2**power for power in range(1, len(devices).bit_length()) if 2**power < len(devices)]
+    for count in [*counts, len(devices)] if len(devices) > 1 else []:
+        yield f"{count} workers", replace(nowhere, devices=tuple(devices[:count]))
     if cluster is not None:
         yield f"cluster {cluster}", replace(nowhere, cluster=cluster)
 
@@ -151,7 +162,11 @@ def measure(
         wait(lambda: sum(worker.is_taking for worker in services.journal.workers()) >= num_wanted, fleet)
         ready = time.monotonic() - started
         count = len(services.journal.workers())
-        warm = [asked[0].model_copy(update={"seed": 10_000 + number}) for number in range(num_warm_up * count)]
+        # Each with a prompt of its own, so that T5 comes to every device.
+        warm = [
+            asked[0].model_copy(update={"prompt": f"{asked[0].prompt}, {number}", "seed": 10_000 + number})
+            for number in range(num_warm_up * count)
+        ]
         services.enqueue(warm)
         wait(lambda: not services.journal.has_open(), fleet)
         started, moment = time.monotonic(), time.time()
@@ -182,8 +197,9 @@ def engine_seconds(job: Job) -> float:
 
 @contextmanager
 def workers(settings: Settings) -> Iterator[tuple[Services, Fleet]]:
-    # Every run has the same number of threads a worker, so that the pictures can be the same.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if settings.cluster is not None or any(map(is_processor, settings.devices)):
+        # Every run has the same number of threads a worker, so that the pictures can be the same.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     services = Services.open(settings)
     fleet = Fleet(settings, services.journal, os.environ)
     fleet.start()
