@@ -15,7 +15,8 @@ from pixart_ui.access.http import refuse
 
 PREFIXES = ("/gradio_api/file=", "/gradio_api/file/", "/file=", "/file/")
 # What fetches, keeps or tells more than anything here needs.
-CLOSED_API = ("proxy=", "deep_link", "vibe", "undo-vibe", "mcp", "runs", "run-history", "dev/", "profiling", "stream/")
+CLOSED_API = ("proxy=", "deep_link", "vibe", "undo-vibe", "mcp", "runs", "run-history", "dev/", "profiling", "stream/",
+              "component_server", "process_recording")  # fmt: skip
 CLOSED = ("/monitoring", "/proxy=", *(f"/gradio_api/{path}" for path in CLOSED_API))
 
 # What file systems take; Gradio stumbles over longer ones.

@@ -1,4 +1,4 @@
-"""The guards in their order, from the outside: headers, hosts, origins, the gate, discretion, sizes, Gradio's files."""
+"""The guards in their order, from the outside: headers, hosts, origins, gate, discretion, sizes, files, sessions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pixart_ui.access.headers import SecurityHeaders
 from pixart_ui.access.hosts import HostGuard
 from pixart_ui.access.opening import Opening
 from pixart_ui.access.origins import OriginGuard
+from pixart_ui.access.sessions import Names, SessionGuard
 from pixart_ui.access.sizes import UPLOADS_AN_HOUR, SizeGuard
 from pixart_ui.access.throttle import Throttle
 from pixart_ui.settings import Settings
@@ -29,4 +30,5 @@ def guards(opening: Opening, settings: Settings, page: Callable[[], str]) -> lis
         Middleware(Discretion, folders=places(settings.data_dir), copies=copies),
         Middleware(SizeGuard, uploads=Throttle(UPLOADS_AN_HOUR, 3600)),
         Middleware(FileGuard, copies=copies),
+        Middleware(SessionGuard, names=Names()),
     ]
