@@ -5,6 +5,7 @@
     python -m bench figure --help    # their frontier as a picture, and the table
     python -m bench list             # the strategies' names
     python -m bench adding           # many jobs from a CSV
+    python -m bench agreement --help # a comparison beside what an independent script measured
     python -m bench queueing         # what the queue adds to the engine
     python -m bench workers --help   # several workers on one queue
 
@@ -47,6 +48,7 @@ PROMPTS = (
 PATIENCE_SECONDS = 120
 COMMANDS = {
     "adding": "bench.adding",
+    "agreement": "bench.agreement",
     "compare": "bench.compare",
     "figure": "bench.figure",
     "list": "bench.names",
