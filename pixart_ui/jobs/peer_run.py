@@ -29,6 +29,7 @@ from pixart_ui.compare.strategies import Strategy
 from pixart_ui.compare.sweep import Cell
 from pixart_ui.errors import Cancelled, DeviceError, InputError, OutOfMemory, PixArtError
 from pixart_ui.gallery import images
+from pixart_ui.gpus import num_gpus
 from pixart_ui.jobs.trial_result import RSS_NOISE_BYTES, device_of
 from pixart_ui.prediction import is_cpu
 from pixart_ui.request import ResolvedRequest, Scheduler
@@ -42,6 +43,9 @@ WARM_FRACTION = 0.99
 ALL_PHASES = "all phases"
 PIPELINES: Mapping[str, str] = {"alpha": "PixArtAlphaPipeline", "sigma": "PixArtSigmaPipeline"}
 OUT_OF_MEMORY = ("out of memory", "OutOfMemory")
+# Those that are about several GPUs; the others must not spread over them by themselves.
+SPREAD = frozenset({"balanced", "balanced-max-memory"})
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class PeerRun:
@@ -138,9 +142,10 @@ class PeerRun:
         ]
 
     def _environ(self) -> dict[str, str]:
-        """A GPU that is not the first is the only one that the process sees."""
+        if is_cpu(self._info):
+            return dict(os.environ)
         index = str(self._info["device"]).partition(":")[2]
-        return {**os.environ, **({"CUDA_VISIBLE_DEVICES": index} if index not in ("", "0") else {})}
+        return visible_gpus(os.environ, int(index or 0), is_spread=self._strategy.peer in SPREAD)
 
     @contextmanager
     def _sample(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -173,6 +178,15 @@ def _check(strategy: Strategy, request: ResolvedRequest) -> None:
     }
     if found := next((what for what, is_so in wrong.items() if is_so), None):
         raise InputError(f"Strategy {strategy.name} is run without {found}: leave that out to compare it.", "strategy")
+
+
+def visible_gpus(environ: Mapping[str, str], index: int, *, is_spread: bool) -> dict[str, str]:
+    """The environment for a process whose first GPU is our `index`-th, and whose only one unless it is to spread."""
+    given = environ.get(VISIBLE)
+    names = given.split(",") if given is not None else [str(number) for number in range(num_gpus(environ))]
+    own = names[index] if index < len(names) else str(index)
+    others = [name for place, name in enumerate(names) if place != index] if is_spread else []
+    return {**environ, VISIBLE: ",".join([own, *others])}
 
 
 def _wait(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> None:
