@@ -1,8 +1,8 @@
 """`compare`: draw one request several ways, measure each, and write a report; or repeat a report.
 
 Its runs go through the queue, as pictures do, and are measured by the app's worker or by one of its own. Before it
-starts it says what it will do. Ctrl+C stops it and keeps what is measured: `compare resume ID` goes on. Progress goes
-to stderr, the report's path or JSON to stdout.
+starts it says what it will do. Ctrl+C stops it, writes the report of what is measured and keeps it: `compare resume ID`
+goes on. Progress goes to stderr, the report's path or JSON to stdout.
 """
 
 from __future__ import annotations
@@ -203,7 +203,11 @@ def _say_prediction(services: Services, sweep: Sweep) -> bool:
 def _finish(
     services: Services, comparison_id: str, out: Path | None, args: argparse.Namespace, old: Comparison | None
 ) -> int:
-    _follow(services, comparison_id)
+    try:
+        _follow(services, comparison_id)
+    except KeyboardInterrupt:
+        _report_what_there_is(services, comparison_id, out)
+        raise
     comparison = services.comparison(comparison_id)
     if out is not None:
         report.write(comparison, out, services.comparison_folder(comparison_id))
@@ -215,6 +219,14 @@ def _finish(
     if old is not None:
         _say_changes(old, comparison)
     return _conclude(comparison, comparison_id)
+
+
+def _report_what_there_is(services: Services, comparison_id: str, out: Path | None) -> None:
+    """Of a comparison that was stopped; none where nothing was measured."""
+    comparison = services.comparison(comparison_id)
+    if out is not None and any(result.is_done for result in comparison.results):
+        report.write(comparison, out, services.comparison_folder(comparison_id))
+        _say(f"What is measured is in {out / report.HTML_NAME}.")
 
 
 def _follow(services: Services, comparison_id: str) -> None:

@@ -111,7 +111,9 @@ def test_comparisons_are_listed_and_deleted(
     assert mine["id"] not in compare("list", data_dir=data_dir, capsys=capsys).out
 
 
-def test_ctrl_c_keeps_what_is_measured_and_it_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_reports_and_keeps_what_is_measured_and_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data_dir, out = tmp_path / "data", tmp_path / "out"
     command = [sys.executable, "-m", "pixart_ui", "compare", "a", *SMALL, "--axis", "steps=2,100", "--no-noise-floor"]
     command += ["--out", str(out), "--data-dir", str(data_dir), "--device", "cpu"]
@@ -131,6 +133,9 @@ def test_ctrl_c_keeps_what_is_measured_and_it_goes_on(tmp_path: Path, capsys: py
     assert 1 <= entry.num_done < entry.num_runs
     assert not services.journal.has_open()
     services.journal.close()
+    begun = report.read(out)
+    assert len(begun.results) == entry.num_done
+    assert "still to be run" in (out / "report.html").read_text(encoding="utf-8")
     assert compare("resume", entry.id, "--out", str(out), data_dir=data_dir, capsys=capsys).code == 0
     assert not report.read(out).missing
 
