@@ -149,6 +149,10 @@ class Calibration:
         """With the kernel that was chosen for that shape: it stays, so that pictures can be made again."""
         return replace(self, kernels=_last({**self.kernels, shape: name}, MAX_KINDS))
 
+    def with_kernels(self, kernels: Mapping[str, str]) -> Calibration:
+        """With those that another worker chose on such a device: they win."""
+        return replace(self, kernels=_last({**self.kernels, **kernels}, MAX_KINDS))
+
     @staticmethod
     def _scaled(known: Mapping[int, float], x: int, formula: Formula) -> float:
         return formula(x) * _between({at: _ratio(known, at, formula) for at in known}, x)

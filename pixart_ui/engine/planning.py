@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import attention, planner
@@ -38,7 +41,7 @@ class Planning:
         self._path = path
         _, total = device.memory()
         self.key = device_key(device.name, total, torch.__version__)
-        self._calibration = Table.load(path).of(self.key) if path is not None else Calibration()
+        self._calibration = self._known()
         if device.is_cuda and self._calibration.rates.link is None:
             self._calibration = self._calibration.learn_rates(link=_measure_link(device))
         if device.torch_device.type == "cpu" and self._calibration == Calibration():
@@ -103,21 +106,39 @@ class Planning:
         self._calibration = planner.observe(demand, limits, entry, activation_bytes=round(predicted * TOO_SMALL))
 
     def kernel(self, transformer: Any, *, batch: int, tokens: int) -> str:
-        """The kernel for `fast` self-attention: measured at the first picture's size, then kept for all."""
+        """The kernel for `fast` self-attention: measured at the first picture's size, then kept for all.
+
+        Workers of the same kind of device take the one that the first of them chose: their pictures must be equal.
+        """
         config = transformer.config
         shape = f"{config.num_attention_heads}x{config.attention_head_dim}/{transformer.dtype}"
         if shape not in self._calibration.kernels:
-            name = attention.measure(transformer, self._device.torch_device, batch=batch, tokens=tokens)
-            self._calibration = self._calibration.learn_kernel(shape, name)
+            with self._alone():
+                self._calibration = self._calibration.with_kernels(self._known().kernels)
+                if shape not in self._calibration.kernels:
+                    name = attention.measure(transformer, self._device.torch_device, batch=batch, tokens=tokens)
+                    self._calibration = self._calibration.learn_kernel(shape, name)
+                    self.save()
         return self._calibration.kernels[shape]
 
     def save(self) -> None:
         """Write the table; a disk that is full is no reason to stop drawing."""
         if self._path is not None:
             try:
-                Table.load(self._path).having(self.key, self._calibration).save(self._path)
+                calibration = self._calibration.with_kernels(self._known().kernels)
+                Table.load(self._path).having(self.key, calibration).save(self._path)
             except OSError as error:
                 log.warning("%s cannot be written: %s", self._path, error)
+
+    def _known(self) -> Calibration:
+        """What the file says of this kind of device now."""
+        return Table.load(self._path).of(self.key) if self._path is not None else Calibration()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other worker chooses a kernel for the length of the block."""
+        with FileLock(self._path.with_suffix(".lock")) if self._path is not None else nullcontext():
+            yield
 
 
 def _measure_link(device: Device) -> float:
