@@ -23,6 +23,8 @@ from typing import Any
 
 PROMPT = "a red circle above a blue square at sunset"
 MAX_ERROR_CHARS = 300
+# What is spread over several GPUs is another strategy on one.
+NUM_GPUS = 2
 POLL_SECONDS = 0.2
 
 
@@ -171,6 +173,10 @@ def compile_transformer(asked: Asked) -> None:
 
 
 def balanced(asked: Asked) -> None:
+    import torch
+
+    if (found := torch.cuda.device_count()) < NUM_GPUS:
+        raise RuntimeError(f"needs {NUM_GPUS} GPUs, there are {found}")
     draw(pipeline(asked, device_map="balanced"), asked)
 
 
