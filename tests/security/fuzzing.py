@@ -1,7 +1,12 @@
-"""Requests that nobody would write: every endpoint's values, of every kind, in every number."""
+"""Requests that nobody would write, to every endpoint, and such as somebody would write who gets a thing or two wrong.
+
+The first have values of every kind, in every number, and hardly pass the checks. The others are forms that are right
+but for a field or none, and what people do with their jobs and presets, so that what is behind the checks is met too.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -65,3 +70,93 @@ def _bodies(name: str) -> st.SearchStrategy[tuple[str, Any]]:
 
 
 BODIES = st.sampled_from(sorted(DATA)).flatmap(_bodies)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """`name` is an endpoint, a verb or a button; `picks` say which of one's last jobs are meant."""
+
+    kind: str
+    name: str
+    values: Any = None
+    picks: tuple[int, ...] = ()
+
+
+# Small enough for a member's hour.
+RIGHT: dict[str, st.SearchStrategy[Any]] = {
+    "prompt": st.sampled_from(["a red circle", "a blue house at night", "émeraude 緑 <b>&amp;</b>", "{prompt} __x__"]),
+    "negative_prompt": st.sampled_from(["", "blurry", 'ugly, "quoted"']),
+    "style": st.sampled_from(["Watercolour", "Neon"]),
+    "checkpoint": st.just("tiny"),
+    "precision": st.sampled_from(["fp16", "bf16"]),
+    "numerics": st.sampled_from(["exact", "fast"]),
+    "size": st.sampled_from([(64, 64), (256, 256), (128, 256)]),
+    "guidance_scale": st.sampled_from([0, 1, 4.5, 30]),
+    "scheduler": st.sampled_from(["dpm++", "ddim", "unipc", "euler"]),
+    "seed": st.sampled_from([0, 1, 2**32, 2**64 - 8]),
+    "num_images": st.sampled_from([1, 2]),
+}
+ODD = st.lists(st.tuples(st.sampled_from(FIELDS), ANYTHING), min_size=1, max_size=2).map(dict)
+NEARLY = {name: LIKELY[name] for name in FIELDS if name != "request"}
+
+
+@st.composite
+def _forms(draw: st.DrawFn) -> dict[str, Any]:
+    """By the names of the request's fields; one or two of them odd in half of the forms."""
+    chosen = draw(st.sets(st.sampled_from(sorted(RIGHT)), max_size=5)) | {"prompt"}
+    values = {name: draw(RIGHT[name]) for name in sorted(chosen)}
+    if (size := values.pop("size", None)) is not None:
+        values["width"], values["height"] = size
+    values["steps"] = draw(st.sampled_from([2, 3]))
+    how = draw(st.integers(0, 5))
+    if how == 0:
+        values |= draw(ODD)
+    elif how < 3:
+        name = draw(st.sampled_from(sorted(NEARLY)))
+        values[name] = draw(NEARLY[name])
+    return values
+
+
+PICKS = st.lists(st.integers(0, 11), min_size=1, max_size=3).map(tuple)
+VERBS = (
+    "cancel",
+    "retry",
+    "restore",
+    "duplicate",
+    "first",
+    "last",
+    "up",
+    "down",
+    "cancel-all",
+    "retry-failed",
+    "clear",
+    "x",
+)
+PRESETS = ("save", "save", "use", "rename", "delete", "save-style", "save-style", "delete-style", "to-all", "x")
+KEPT = {
+    **dict.fromkeys(("preset", "own_style"), st.sampled_from(["one", "two", "three"])),
+    **dict.fromkeys(("preset_name", "style_name"), st.sampled_from(["one", "two", "three", "Ünï 3"])),
+    "style_prompt": st.sampled_from(["drawing of {prompt}", "{prompt}, in oil"]),
+    "style_negative": st.sampled_from(["", "photo"]),
+}
+ODDLY_KEPT = st.one_of(
+    st.just({}), st.dictionaries(st.sampled_from(sorted(KEPT)), st.one_of(TEXTS, ANYTHING), max_size=1)
+)
+PRESET_FORMS = st.tuples(_forms(), st.fixed_dictionaries(KEPT), ODDLY_KEPT)
+ASKS: dict[str, st.SearchStrategy[Ask]] = {
+    "any": BODIES.map(lambda asked: Ask("any", *asked)),
+    "submit": _forms().map(lambda values: Ask("submit", "submit", values)),
+    "own": st.builds(Ask, st.just("own"), st.sampled_from(["status", "result", "cancel"]), picks=PICKS),
+    "press": st.builds(Ask, st.just("press"), st.sampled_from(VERBS), picks=PICKS),
+    "enqueue": st.builds(Ask, st.just("enqueue"), st.sampled_from(["generate", "enqueue"]), _forms()),
+    "edit": st.builds(Ask, st.just("edit"), st.sampled_from(["save", "add_as_new", "leave"]), _forms(), PICKS),
+    "preset": st.builds(
+        Ask,
+        st.just("preset"),
+        st.sampled_from(PRESETS),
+        PRESET_FORMS.map(lambda drawn: {**drawn[0], **drawn[1], **drawn[2]}),
+    ),
+}
+# A good part of them is such as nobody would write.
+KINDS = (*["any"] * 3, *["submit"] * 2, "own", "press", "enqueue", "edit", "preset")
+EVERY = st.tuples(st.sampled_from(["ada", "bob"]), st.sampled_from(KINDS).flatmap(ASKS.__getitem__))
