@@ -120,6 +120,8 @@ class GroupRun:
 
     def _events(self) -> Iterator[None]:
         try:
+            # Before anything of them is touched: opening files, too, can be what a worker dies of.
+            self._report_all(Phase.ENCODE)
             latents = self._find_latents()
             requests, scopes = [job.request for job in self._jobs], [_scope(job) for job in self._jobs]
             events = self._engine.run(requests, self._is_cancelled, latents, scopes)
