@@ -26,6 +26,9 @@ MAX_FILE_BYTES = 4_000_000
 SAFETY = 1.1
 # A smaller measurement lowers a known peak or rate by this part of the difference only; a larger one counts at once.
 DOWNWARD = 1 / 4
+# Of seconds it is the other way round: a process's first picture, with kernels that are cold, and a busy machine take
+# longer than is usual, and nothing takes less.
+UPWARD = 1 / 4
 # Fewer bytes say little of a disk's speed. Up to the first share of them from the disk counts as none, from the second
 # on the disk is what was waited for.
 MIN_READ_BYTES = 64 * 2**20
@@ -112,7 +115,7 @@ class Calibration:
         point = Point(
             x,
             _upper(before.activation_bytes, activation_bytes),
-            _mean(before.seconds, seconds),
+            _usual(before.seconds, seconds),
         )
         points = dict(self.points)
         points.pop(kind, None)  # the newest last, so that the oldest is what is forgotten
@@ -229,10 +232,10 @@ def _upper(known: Number | None, measured: Number | None) -> Number | None:
     return measured if measured >= known else type(known)(known - (known - measured) * DOWNWARD)
 
 
-def _mean(known: float | None, measured: float | None) -> float | None:
+def _usual(known: float | None, measured: float | None) -> float | None:
     if known is None or measured is None:
         return known if measured is None else measured
-    return (known + measured) / 2
+    return measured if measured <= known else known + (measured - known) * UPWARD
 
 
 def _last(table: Mapping[str, Value], count: int) -> dict[str, Value]:

@@ -94,8 +94,31 @@ def test_larger_bytes_count_at_once_and_smaller_ones_by_and_by() -> None:
         Point(100, 1400, 1.0),
     )
     assert known.learn(KIND, 100, activation_bytes=600, seconds=2.0, formula=linear).points[KIND] == (
-        Point(100, 900, 1.5),
+        Point(100, 900, 1.25),
     )
+
+
+def after(*seconds: float) -> float:
+    """What is predicted after pictures that took so long."""
+    known = Calibration()
+    for measured in seconds:
+        known = known.learn(KIND, 100, activation_bytes=None, seconds=measured, formula=linear)
+    return known.predict_seconds(KIND, 100, linear).value
+
+
+def test_a_first_picture_with_cold_kernels_is_not_taken_for_the_usual_one() -> None:
+    assert after(7.6) == 7.6  # nothing else is known yet
+    assert after(7.6, 1.8) == 1.8
+    assert after(7.6, 1.8, 1.9) == pytest.approx(1.825)
+
+
+def test_the_first_picture_of_another_process_hardly_moves_what_is_known() -> None:
+    assert after(1.8, 1.8, 3.0) == pytest.approx(2.1)
+    assert after(1.8, 1.8, 3.0, 1.8) == 1.8
+
+
+def test_a_machine_that_stays_slower_is_believed_by_and_by() -> None:
+    assert after(1.0, *[2.0] * 8) == pytest.approx(2.0, rel=0.06)
 
 
 def test_rates_are_learned_alike() -> None:
