@@ -305,7 +305,8 @@ class Engine:
                 for key in self._opening.embedding_keys(group, tokens.text):
                     self._embeddings.put(key, embedding)
             measurement = clock.stop(encoder)
-            self._learn(group.plan, demand, measurement, measurement.seconds / demand.num_passes)
+            seconds = measurement.seconds - measurement.load_seconds
+            self._learn(group.plan, demand, measurement, seconds / demand.num_passes)
         yield from ()
         return measurement
 
