@@ -12,8 +12,10 @@ from PIL import Image
 
 from pixart_ui.compare import figures
 from pixart_ui.compare.comparison import Comparison
+from pixart_ui.compare.figure_parts import Words
 from pixart_ui.compare.figure_style import LIGHT, Scheme
-from pixart_ui.compare.figures import Bar, Shown, Words
+from pixart_ui.compare.figures import Bar
+from pixart_ui.compare.guides import Shown, guides
 from pixart_ui.compare.summary import Column, columns, floor
 from pixart_ui.compare.timelines import TIMELINE_TITLES, Run, conditions, first_result, memory_kind, timeline_runs
 from pixart_ui.compare.verdict import failure_in_words, headline, share_in_short
@@ -22,7 +24,7 @@ from pixart_ui.compare.verdict import failure_in_words, headline, share_in_short
 def guides_figure(comparison: Comparison, folder: Path, scheme: Scheme = LIGHT) -> bytes:
     """PNG: the pictures of the first prompt in the order of their memory, over the memory line."""
     shown = [_shown(comparison, column, folder) for column in columns(comparison)]
-    return figures.guides(shown, words(comparison), budget_bytes=comparison.device.budget_bytes, scheme=scheme)
+    return guides(shown, words(comparison), budget_bytes=comparison.device.budget_bytes, scheme=scheme)
 
 
 def timeline_figure(comparison: Comparison, scheme: Scheme = LIGHT) -> bytes | None:

@@ -11,8 +11,10 @@ from PIL import Image
 
 from pixart_ui.compare import figures
 from pixart_ui.compare.comparison import Band, Timeline
+from pixart_ui.compare.figure_parts import Words
 from pixart_ui.compare.figure_style import DARK, LIGHT, Scheme, writable
-from pixart_ui.compare.figures import Bar, Shown, Words
+from pixart_ui.compare.figures import Bar
+from pixart_ui.compare.guides import MANY, Shown, guides
 from pixart_ui.compare.scales import memory_scale, round_steps
 from pixart_ui.compare.timelines import Run
 
@@ -53,28 +55,48 @@ def columns_of(picture: Image.Image, colour: tuple[int, int, int]) -> np.ndarray
 
 
 def test_pictures_stand_in_the_order_of_their_memory() -> None:
-    picture = opened(figures.guides(shown(5.8, 11.0, 7.5), WORDS))
+    picture = opened(guides(shown(5.8, 11.0, 7.5), WORDS))
     green, blue, red = (columns_of(picture, colour).mean() for colour in (GREEN, BLUE, RED))
     assert green < blue < red
 
 
 def test_what_gave_no_picture_comes_last_and_is_not_left_out() -> None:
-    alone = opened(figures.guides(shown(5.8, 11.0), WORDS))
+    alone = opened(guides(shown(5.8, 11.0), WORDS))
     failed = Shown("diffusers balanced", None, None, problem="cannot run here: needs 2 GPUs, this machine has 1")
-    both = opened(figures.guides([failed, *shown(5.8, 11.0)], WORDS))
+    both = opened(guides([failed, *shown(5.8, 11.0)], WORDS))
     assert both.width > alone.width
     assert columns_of(both, RED).max() < 2 * both.width / 3
 
 
 def test_many_runs_go_on_in_further_rows() -> None:
-    few, many = (opened(figures.guides(shown(*range(1, count)), WORDS)) for count in (6, 12))
+    few, many = (opened(guides(shown(*range(1, count)), WORDS)) for count in (6, 12))
     assert many.width == few.width
     assert many.height > 2.5 * few.height - 200
 
 
+def test_very_many_runs_have_smaller_pictures_and_names_under_them() -> None:
+    runs = shown(*range(MANY + 1, 1, -1))
+    many, more = opened(guides(runs, WORDS)), opened(guides([*runs, *shown(1.0)], WORDS))
+    assert more.height < many.height
+    large, small = ((np.abs(np.asarray(picture).astype(int) - BLUE) < 4).all(axis=-1).sum() for picture in (many, more))
+    assert small < large / 2, "as many pictures are blue in both"
+    named = [Shown("a longer name than there is room for", one.memory_bytes, one.picture) for one in runs]
+    assert opened(guides([*named, *shown(1.0)], WORDS)).height > more.height
+
+
+def test_in_every_row_memory_is_told_beside_the_most() -> None:
+    """The second row's first picture is far below the figure's first, and its share says so."""
+    halves = guides(shown(8, 8, 8, 8, 8, 4), WORDS)
+    alone = guides(shown(8, 8, 8, 8, 8, 8), WORDS)
+    quiet = bytes.fromhex(LIGHT.quiet[1:])
+    colour = (quiet[0], quiet[1], quiet[2])
+    found = [opened(figure).crop((0, 700, 600, opened(figure).height)) for figure in (halves, alone)]
+    assert len(columns_of(found[0], colour)) > len(columns_of(found[1], colour))
+
+
 def test_a_wide_picture_is_shown_whole() -> None:
     wide, square = Shown("wide", GIB, plain(RED, (304, 208))), Shown("square", GIB, plain(BLUE))
-    picture = opened(figures.guides([wide, square], WORDS))
+    picture = opened(guides([wide, square], WORDS))
     reds = (np.abs(np.asarray(picture).astype(int) - RED) < 4).all(axis=-1)
     assert reds.any(axis=0).sum() / reds.any(axis=1).sum() == pytest.approx(304 / 208, abs=0.06)
 
@@ -83,7 +105,7 @@ def test_a_wide_picture_is_shown_whole() -> None:
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda scheme: figures.guides(shown(11.0, 5.8), WORDS, budget_bytes=8 * GIB, scheme=scheme),
+        lambda scheme: guides(shown(11.0, 5.8), WORDS, budget_bytes=8 * GIB, scheme=scheme),
         lambda scheme: figures.timeline([line(4, 11.0)], WORDS, budget_bytes=8 * GIB, scheme=scheme),
         lambda scheme: figures.timeline([line(4, 11.0), line(5, 6.0, "another")], WORDS, scheme=scheme),
         lambda scheme: figures.bars([Bar("fp16", 11 * GIB, 1.0, 3.0, 0.0)], WORDS, budget_bytes=GIB, scheme=scheme),
@@ -127,7 +149,7 @@ def test_a_bar_twice_as_much_is_twice_as_long() -> None:
 def test_names_of_any_script_and_mathematics_fail_nothing() -> None:
     assert writable("nf4 · 東京 $x^2$ ∞") == r"nf4 · ?? \$x^2\$ ?"
     words = Words("東京 $\\frac{1}{0}$ " * 30, "$", "memory")
-    opened(figures.guides([Shown("$\\undefined", GIB, plain(RED)), Shown("東京", None, None, problem="$$")], words))
+    opened(guides([Shown("$\\undefined", GIB, plain(RED)), Shown("東京", None, None, problem="$$")], words))
 
 
 @pytest.mark.parametrize("run", [Timeline(kind="rss", at_seconds=(), held_bytes=()), line(0, 0).timeline])
@@ -136,7 +158,7 @@ def test_a_run_without_samples_or_length_is_drawn(run: Timeline) -> None:
 
 
 def test_the_same_figure_is_the_same_file() -> None:
-    assert figures.guides(shown(11.0, 5.8), WORDS) == figures.guides(shown(11.0, 5.8), WORDS)
+    assert guides(shown(11.0, 5.8), WORDS) == guides(shown(11.0, 5.8), WORDS)
 
 
 @pytest.mark.parametrize("highest", [0.004, 0.3, 1, 7.4, 14.5, 80, 999, 1500])
