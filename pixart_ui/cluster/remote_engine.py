@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pixart_ui.cluster.deadline import Deadline
 from pixart_ui.cluster.shelf import Shelf
 from pixart_ui.cluster.wire import END, Actor, Description, Embeddings, Ended, Learned, Pulse, Wanted
 from pixart_ui.engine.calibration import Table
 from pixart_ui.errors import EngineLost, PixArtError
 from pixart_ui.events import Event, ImageFailed, ImageReady, LatentArray
+from pixart_ui.jobs.deadline import Deadline
 from pixart_ui.jobs.lock import CLUSTER_ID
 from pixart_ui.request import ResolvedRequest
 

@@ -13,12 +13,13 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from pixart_ui.commands.flags import add_device_flags, add_worker_flags
 from pixart_ui.commands.lifeline import say, start_log, stop_event
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.lock import DeviceTaken
-from pixart_ui.jobs.worker import new_name, open_worker
+from pixart_ui.jobs.worker import leave, new_name, open_worker
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 
@@ -48,7 +49,8 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
     try:
         services = Services.open(settings)
         start_log(settings, has_supervisor=args.lifeline)
-        with open_worker(services, name=args.name if args.name is not None else new_name()) as worker:
+        name = args.name if args.name is not None else new_name()
+        with open_worker(services, name=name, on_hang=partial(_leave, args.lifeline)) as worker:
             say(args.lifeline, event="ready")
             log.info("ready")
             worker.serve(stop)
@@ -58,3 +60,8 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
         raise
     log.info("stopped as asked")
     return 0
+
+
+def _leave(has_lifeline: bool, reason: str) -> None:
+    say(has_lifeline, event="ended", kind="Hung", message=f"{reason} It is started anew.")
+    leave(reason)

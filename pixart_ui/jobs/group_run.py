@@ -45,6 +45,7 @@ from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 
 Tell = Callable[..., None]
+See = Callable[[Event], None]
 log = logging.getLogger(__name__)
 
 
@@ -70,7 +71,8 @@ class EngineLike(Protocol):
 class GroupRun:
     """Runs once. `shortage` says in words what the disk did not take; the jobs that are left then are still ours.
 
-    `makes_way`: whether jobs that have not begun go back to the queue for a pause or for one that is more urgent.
+    `makes_way`: whether jobs that have not begun go back to the queue for a pause or for one that is more urgent. `see`
+    is told every event before it is written down.
 
     `_open` holds the jobs that have not ended and are still ours, by their index; `_active` is the one being worked on.
     `_saves` are the pictures that are being written; their jobs are open until `_settle` has seen the end of it.
@@ -86,8 +88,10 @@ class GroupRun:
         tell: Tell,
         *,
         makes_way: bool = True,
+        see: See = lambda _: None,
     ) -> None:
         self._makes_way = makes_way
+        self._see = see
         self._settings = settings
         self._journal = journal
         self._engine = engine
@@ -126,6 +130,7 @@ class GroupRun:
             requests, scopes = [job.request for job in self._jobs], [_scope(job) for job in self._jobs]
             events = self._engine.run(requests, self._is_cancelled, latents, scopes)
             for event in events:
+                self._see(event)
                 self._settle()
                 if not isinstance(event, StepDone):
                     self._reports.settle()

@@ -2,7 +2,8 @@
 
 The page talks to the worker through the journal alone. Between this module and the process there are three lines only:
 its stdin is the lifeline (it closes when the page dies, however that happens, and the worker leaves), its stdout
-carries one JSON object a line (`ready`, or why it ended), its stderr is the log.
+carries one JSON object a line (`ready`, or why it ended), its stderr is the log. A worker whose engine hangs ends
+itself (see `watchdog.py`); one that does not even report to the journal any more is ended from here (`silence.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +26,7 @@ import pixart_ui
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.lock import DeviceTaken
+from pixart_ui.jobs.silence import listening
 from pixart_ui.jobs.worker import new_name
 from pixart_ui.settings import Settings
 
@@ -149,7 +152,7 @@ class Supervisor:
             process = self._process
         reason: dict[str, Any] = {}
         assert process.stdout is not None
-        with process.stdout as lines:
+        with process.stdout as lines, listening(process, partial(self._heartbeat_of, name)) as silence:
             for line in lines:
                 message = _parse(line)
                 if message.get("event") == "ready":
@@ -159,7 +162,15 @@ class Supervisor:
         process.wait()
         if process.stdin is not None:
             process.stdin.close()
-        return reason
+        return {"message": silence[0]} if silence else reason
+
+    def _heartbeat_of(self, name: str) -> float | None:
+        """When a worker of that process reported last; None where none is there, or the journal cannot be read."""
+        try:
+            workers = self._journal.workers(alive_within=math.inf)
+        except PixArtError:
+            return None
+        return max((worker.heartbeat_at for worker in workers if _is_of(worker.id, name)), default=None)
 
     def _spawn(self, name: str, log_file: IO[str]) -> subprocess.Popen[str]:
         own = ["--lifeline", f"--name={name}", f"--data-dir={self._settings.data_dir}"]
@@ -179,7 +190,7 @@ class Supervisor:
         """The process is gone: its jobs need not wait for their lease to lapse."""
         try:
             known = [worker.id for worker in self._journal.workers(alive_within=math.inf)]
-            for worker in [name, *(other for other in known if other.startswith(f"{name}."))]:
+            for worker in {name, *(other for other in known if _is_of(other, name))}:
                 self._journal.give_back(worker)
                 self._journal.forget_worker(worker)
         except PixArtError as error:
@@ -208,6 +219,11 @@ class Supervisor:
             return device in devices
         except PixArtError:
             return False
+
+
+def _is_of(worker: str, name: str) -> bool:
+    """Whether that worker lives in the process of that name."""
+    return worker == name or worker.startswith(f"{name}.")
 
 
 def backoff_seconds(num_failures: int) -> float:

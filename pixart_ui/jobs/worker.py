@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ from pixart_ui.jobs.routing import Router
 from pixart_ui.jobs.rows import group_key
 from pixart_ui.jobs.trial_run import MeasuredEngine, TrialRun
 from pixart_ui.jobs.watch import Watch, Weigh
+from pixart_ui.jobs.watchdog import Watchdog
 from pixart_ui.prediction import usable_bytes
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.services import Services
@@ -58,6 +59,7 @@ MEMORY_GRAIN_BYTES = 256 * 2**20
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 SizeOf = Callable[[ResolvedRequest], int]
+OnHang = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +67,9 @@ class Worker:
     """Serves one engine. The caller holds the device's lock while `serve` runs; see `open_worker`.
 
     `size_of` says how many jobs like a given one are claimed at a time, if so many wait and the settings do not say;
-    `weigh` says what lies on the device, `router` which jobs are for this worker where there are several.
+    `weigh` says what lies on the device, `router` which jobs are for this worker where there are several. `on_hang` is
+    called with a sentence, from another thread, when nothing comes of a group for far longer than was predicted; it is
+    to end the process, whose jobs then go back as after any other death.
     """
 
     def __init__(
@@ -78,8 +82,11 @@ class Worker:
         size_of: SizeOf = lambda _: MOST_IN_A_GROUP,
         weigh: Weigh | None = None,
         router: Router | None = None,
+        on_hang: OnHang | None = None,
     ) -> None:
         self.name = name
+        self._on_hang = on_hang
+        self._watchdog = Watchdog(HEARTBEAT_SECONDS)
         self._settings = settings
         self._journal = journal
         self._engine = engine
@@ -182,7 +189,8 @@ class Worker:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
         run = self._run_of(jobs, stop)
         try:
-            run.run()
+            with self._watchdog.group() if isinstance(run, GroupRun) else nullcontext():
+                run.run()
         except (JournalError, EngineLost):
             raise
         except DiskFullError as error:
@@ -210,7 +218,7 @@ class Worker:
         common = (self._settings, self._journal, self._engine)
         if jobs[0].trial is not None:
             return TrialRun(*common, jobs[0], stop, self._tell, self._warmed)
-        return GroupRun(*common, jobs, stop, self._tell)
+        return GroupRun(*common, jobs, stop, self._tell, see=self._watchdog.see)
 
     def _bury_predecessors(self) -> None:
         """Whoever holds the device's lock knows that its earlier workers are dead: no need to wait for their leases."""
@@ -241,6 +249,8 @@ class Worker:
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT_SECONDS):
+                if (trouble := self._watchdog.look()) is not None and self._on_hang is not None:
+                    self._on_hang(trouble)
                 try:
                     self._journal.renew(self.name, LEASE_SECONDS, {**self._info, **self._watch.news()})
                 except PixArtError as error:
@@ -260,6 +270,12 @@ def new_name() -> str:
     return f"worker-{secrets.token_hex(6)}"
 
 
+def leave(reason: str) -> None:
+    """End this process at once: a thread that hangs in a driver cannot be ended, and with it the device is not free."""
+    log.error("%s", reason)
+    os._exit(1)
+
+
 @contextmanager
 def _no_collector() -> Iterator[None]:
     """For imports, which leave no garbage: torch's are a quarter quicker when nobody looks for any."""
@@ -273,7 +289,7 @@ def _no_collector() -> Iterator[None]:
 
 
 @contextmanager
-def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
+def open_worker(services: Services, *, name: str, on_hang: OnHang = leave) -> Iterator[Worker]:
     """Open the device of the settings and own it for the length of the block. Raises DeviceError, DeviceTaken."""
     with _no_collector():
         from pixart_ui.engine.engine import Engine, EngineFiles
@@ -295,7 +311,14 @@ def open_worker(services: Services, *, name: str) -> Iterator[Worker]:
     try:
         with device_lock(engine.device_id, settings.data_dir):
             yield Worker(
-                settings, services.journal, engine, name=name, size_of=sizes.of, weigh=engine.weigh, router=router
+                settings,
+                services.journal,
+                engine,
+                name=name,
+                size_of=sizes.of,
+                weigh=engine.weigh,
+                router=router,
+                on_hang=on_hang,
             )
     finally:
         engine.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pixart_ui.cluster.deadline import FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS, Deadline
+from pixart_ui.jobs.deadline import FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS, Deadline
 from pixart_ui.cluster.environment import ensure_token, ray_environment
 from pixart_ui.cluster.manifest import Manifest, code_hash, differences
 from pixart_ui.cluster.shelf import Shelf

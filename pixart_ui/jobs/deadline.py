@@ -40,6 +40,20 @@ class Deadline:
     def has_passed(self) -> bool:
         return self._now() - self._since > self._seconds
 
+    def begin_anew(self) -> None:
+        """Wait as long again from now."""
+        self._since = self._now()
+
+    @property
+    def seconds(self) -> float:
+        """How long what it is at now may take."""
+        return self._seconds
+
+    @property
+    def where(self) -> str:
+        """What it is at, in words."""
+        return "before it drew anything" if self._phase is None else f"in the phase {self._phase}"
+
     def _allowed(self, event: Event) -> float:
         """For what comes now. The prediction is for the whole group, so it is enough for each picture of it."""
         if self._plan is None or self._phase is None or isinstance(event, WeightsPrepared):
