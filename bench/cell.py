@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         own_prompt=asked.prompt,
         first_seed=asked.seed,
         guidance_scale=asked.guidance,
+        is_watched=asked.watch,
     )
     text = json.dumps(measuring.measure(job), indent=2) + "\n"
     print(text) if asked.json is None else write_aside(asked.json, text)
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompt", help="of every picture of a peer, instead of the usual ones")
     parser.add_argument("--seed", type=int, default=0, help="of a peer's first picture")
     parser.add_argument("--guidance", type=float, default=GUIDANCE_SCALE, help="of a peer's pictures")
+    parser.add_argument("--watch", action="store_true", help="sample memory through a peer's run, phase by phase")
     parser.add_argument("--from-disk", action="store_true", help="begin with nothing of the checkpoint in RAM")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the row here and not to the screen")
     return parser

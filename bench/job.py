@@ -38,7 +38,8 @@ class CellJob:
     may reserve on each GPU. With `num_groups` 2, a strategy of ours makes a second group of other pictures afterwards
     in the same process. `calibration` is what was measured before, at other sizes. With `is_from_disk` the page cache
     holds nothing of the checkpoint when the clock starts; else all of it. `tile` is the side of a peer's decode pieces,
-    None for the library's own. `own_prompt`, where there is one, is that of every picture.
+    None for the library's own. `own_prompt`, where there is one, is that of every picture. `is_watched` has a peer's
+    memory sampled through the run.
     """
 
     strategy: str
@@ -56,6 +57,7 @@ class CellJob:
     own_prompt: str | None = None
     first_seed: int = 0
     guidance_scale: float = GUIDANCE_SCALE
+    is_watched: bool = False
 
     @property
     def is_ours(self) -> bool:

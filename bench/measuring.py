@@ -13,9 +13,9 @@ import diffusers
 import torch
 import transformers
 
-from bench import disk, names, peers, surroundings
+from bench import disk, names, peers, surroundings, through
 from bench.job import OURS_LEAKS, OURS_T5, STOCK_T5, CellJob
-from bench.recorder import CellResult, peaks, reset_peaks
+from bench.recorder import peaks, reset_peaks
 from pixart_ui.engine.memory import peak_rss_bytes
 
 MAX_ERROR_CHARS = 300
@@ -66,7 +66,7 @@ def _run(job: CellJob, scratch: Path, row: Row) -> Row:
     reset_peaks()
     with surroundings.DriverWatch(job.device) as watch:
         try:
-            return run(job)
+            return through.watched(job, watch) if job.is_watched and not job.is_ours else run(job)
         finally:
             row["device_used_bytes"] = watch.peak_bytes
             read = disk.bytes_read()
@@ -81,7 +81,7 @@ def _runner(job: CellJob) -> tuple[Callable[[CellJob], Row], list[Path]]:
 
         return stock_t5.run, checkpoint
     if not job.is_ours:
-        return lambda job: _as_row(peers.run(job)), checkpoint
+        return lambda job: peers.run(job).as_row(), checkpoint
     from bench import leaks, ours, t5
 
     if name in (OURS_T5, OURS_LEAKS):
@@ -89,12 +89,7 @@ def _runner(job: CellJob) -> tuple[Callable[[CellJob], Row], list[Path]]:
         several.prepare(job)
         return several.run, [*checkpoint, *surroundings.files(ours.weights(job.checkpoint))]
     ours.prepare(job)
-    return lambda job: _as_row(ours.run(job)), [*checkpoint, *ours.stored(job)]
-
-
-def _as_row(result: CellResult) -> Row:
-    warm = result.groups[1].as_json() if len(result.groups) > 1 else None
-    return result.groups[0].as_json() | {"warm": warm, "numerics": result.numerics, "details": result.details}
+    return lambda job: ours.run(job).as_row(), [*checkpoint, *ours.stored(job)]
 
 
 def _ready_files(job: CellJob, files: list[Path]) -> Row:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -22,12 +22,22 @@ from bench.job import CellJob
 PNG_COMPRESS_LEVEL = 1
 
 
+class Span(NamedTuple):
+    """A phase of stock diffusers, once: from when to when by `time.perf_counter`, and torch's peaks in between."""
+
+    name: str
+    started: float
+    ended: float
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
 @dataclass(frozen=True)
 class GroupResult:
     """One group of pictures. `image_seconds` says when each picture was on disk, from the start of the group.
 
     `phases` are seconds by name; a strategy that mixes two phases names both. Bytes are torch's on the fullest GPU
-    since the group began, None on a CPU.
+    since the group began, None on a CPU. `spans` are not part of a row.
     """
 
     wall_seconds: float
@@ -36,10 +46,13 @@ class GroupResult:
     latents_sha256: tuple[str, ...]
     peak_allocated_bytes: int | None
     peak_reserved_bytes: int | None
+    spans: tuple[Span, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         next_seconds = [later - earlier for earlier, later in pairwise(self.image_seconds)]
-        return asdict(self) | {
+        row = asdict(self)
+        del row["spans"]
+        return row | {
             "load_seconds": self.phases.get("load"),
             "first_image_seconds": min(self.image_seconds, default=None),
             "next_image_seconds": next_seconds,
@@ -54,6 +67,11 @@ class CellResult:
     numerics: str = "stock"
     details: dict[str, Any] | None = None
 
+    def as_row(self) -> dict[str, Any]:
+        """The first group's figures, and the second's as `warm`."""
+        warm = self.groups[1].as_json() if len(self.groups) > 1 else None
+        return self.groups[0].as_json() | {"warm": warm, "numerics": self.numerics, "details": self.details}
+
 
 class Recorder:
     """The clock and the memory of one group."""
@@ -66,6 +84,7 @@ class Recorder:
         self._latents: list[str] = []
         self._allocated: list[int] = []
         self._reserved: list[int] = []
+        self._spans: list[Span] = []
         reset_peaks()
         self._started = self._last = time.perf_counter()
 
@@ -77,7 +96,7 @@ class Recorder:
         yield
         synchronize()
         self._last = time.perf_counter()
-        self.add(name, self._last - started)
+        self._over(name, started)
 
     def add(self, name: str, seconds: float) -> None:
         self._phases[name] = self._phases.get(name, 0.0) + seconds
@@ -126,12 +145,23 @@ class Recorder:
             latents_sha256=tuple(self._latents),
             peak_allocated_bytes=max(self._allocated, default=None),
             peak_reserved_bytes=max(self._reserved, default=None),
+            spans=tuple(self._spans),
         )
 
     def _lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.add(phase, now - self._last)
-        self._last = now
+        started, self._last = self._last, time.perf_counter()
+        self._over(phase, started)
+
+    def _over(self, phase: str, started: float) -> None:
+        """A phase of a peer has ended just now: its peaks are kept, and counted anew for the next one."""
+        self.add(phase, self._last - started)
+        allocated, reserved = _peaks()
+        if allocated is not None and reserved is not None:
+            self._allocated.append(allocated)
+            self._reserved.append(reserved)
+        self._spans.append(Span(phase, started, self._last, allocated, reserved))
+        for index in gpus():
+            torch.cuda.reset_peak_memory_stats(index)
 
 
 def synchronize() -> None:
@@ -148,6 +178,11 @@ def reset_peaks() -> None:
 def peaks() -> tuple[int | None, int | None]:
     """Bytes allocated and reserved at most, on the GPU where they were the most; None without one."""
     synchronize()
+    return _peaks()
+
+
+def _peaks() -> tuple[int | None, int | None]:
+    """The same without waiting for the device: torch counts where memory is asked for, not where it is used."""
     allocated = [torch.cuda.max_memory_allocated(index) for index in gpus()]
     reserved = [torch.cuda.max_memory_reserved(index) for index in gpus()]
     return max(allocated, default=None), max(reserved, default=None)

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -55,7 +56,7 @@ class DriverWatch:
     """
 
     def __init__(self, device: str) -> None:
-        self.peak_bytes: int | None = None
+        self._samples: list[tuple[float, int]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._handles = _handles() if device.startswith("cuda") else []
@@ -70,13 +71,21 @@ class DriverWatch:
         self._ended.set()
         self._thread.join()
 
+    @property
+    def peak_bytes(self) -> int | None:
+        return max((used for _, used in self._samples), default=None)
+
+    def peak_between(self, started: float, ended: float) -> int | None:
+        """The most from then to then by `time.perf_counter`; None where it did not look in between."""
+        return max((used for at, used in self._samples if started <= at <= ended), default=None)
+
     def _sample(self) -> None:
         while self._handles:
             try:
                 used = max(int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) for handle in self._handles)
             except pynvml.NVMLError:
                 return
-            self.peak_bytes = max(used, self.peak_bytes or 0)
+            self._samples.append((time.perf_counter(), used))
             if self._ended.wait(SAMPLE_SECONDS):
                 return
 

@@ -54,6 +54,11 @@ class Sampling:
             self._bands.append(Band(name=phase, start_seconds=started, end_seconds=self._now()))
             self._begun = None
 
+    def band(self, phase: str, started: float, ended: float) -> None:
+        """A phase that somebody else timed, by `time.perf_counter`; before the first sample there is none of it."""
+        start, end = (max(0.0, moment - self._started) for moment in (started, ended))
+        self._bands.append(Band(name=phase, start_seconds=start, end_seconds=end))
+
     @property
     def peak_bytes(self) -> int:
         return max((held for _, held in self._samples), default=0)

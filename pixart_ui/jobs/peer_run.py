@@ -10,21 +10,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from PIL import Image
 
 import pixart_ui
 from pixart_ui.byte_size import show_bytes
 from pixart_ui.catalog import Component
 from pixart_ui.compare import metrics
-from pixart_ui.compare.comparison import IMAGES, Baseline, PhaseFigures, Result, State
+from pixart_ui.compare.comparison import IMAGES, Baseline, PhaseFigures, Result, State, Timeline
 from pixart_ui.compare.recording import Surroundings
-from pixart_ui.compare.sampling import Sampling
 from pixart_ui.compare.strategies import Strategy
 from pixart_ui.compare.sweep import Cell
 from pixart_ui.errors import Cancelled, DeviceError, InputError, OutOfMemory, PixArtError
@@ -39,8 +38,10 @@ CELL = ROOT / "bench" / "cell.py"
 POLL_SECONDS = 0.1
 MAX_LAST_CHARS = 300
 WARM_FRACTION = 0.99
-# The row has one peak for all of its phases.
-ALL_PHASES = "all phases"
+# What passes between the phases, where it is worth a line.
+OTHER, LEAST_OTHER_SECONDS = "other", 0.05
+# A GPU's driver counts other programs too, and a process that has ended a moment longer.
+DEVICE_NOISE_BYTES, PATIENCE_SECONDS = 64 * 2**20, 3.0
 PIPELINES: Mapping[str, str] = {"alpha": "PixArtAlphaPipeline", "sigma": "PixArtSigmaPipeline"}
 OUT_OF_MEMORY = ("out of memory", "OutOfMemory")
 # Those that are about several GPUs; the others must not spread over them by themselves.
@@ -68,7 +69,7 @@ class PeerRun:
         self._info = info
         self._budget_bytes = None if is_cpu(info) else budget_bytes
         self._device_used_bytes = device_used_bytes
-        self._sampling: Sampling | None = None
+        self._used_before = device_used_bytes()
         _check(strategy, request)
 
     def run(self, scratch: Path, is_cancelled: Callable[[], bool]) -> Mapping[str, Any]:
@@ -78,7 +79,7 @@ class PeerRun:
             process = subprocess.Popen(
                 self._command(scratch, row), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=self._environ()
             )
-            with _ended(process), self._sample(process):
+            with _ended(process):
                 _wait(process, is_cancelled)
         if not row.exists():
             last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2][:MAX_LAST_CHARS]
@@ -95,17 +96,18 @@ class PeerRun:
         scratch: Path,
         folder: Path,
         *,
-        baseline: tuple[int, int],
+        own: tuple[int, int],
         is_random: bool,
     ) -> tuple[Result, Surroundings]:
-        """Put its picture into the comparison's folder and say what was measured. Raises DiskFullError."""
-        assert self._sampling is not None
+        """Put its picture into the comparison's folder and say what was measured. Raises DiskFullError.
+
+        `own` is what our process held before it and after it.
+        """
         with Image.open(next((scratch / "pictures").glob("*.png"))) as drawn:
             picture = drawn.convert("RGB")
         name = f"{IMAGES}/{cell.key}.png"
         facts = {"strategy": self._strategy.name, "versions": row["versions"], "device": {"name": row["device"]}}
         images.save(picture, folder / name, self._request, facts)
-        noise = RSS_NOISE_BYTES if is_cpu(self._info) else 0
         result = Result.of(
             cell,
             State.DONE,
@@ -114,10 +116,8 @@ class PeerRun:
             pixels_sha256=metrics.pixels_sha256(picture),
             phases=tuple(_phases(row)),
             peak_rss_bytes=row["peak_rss_bytes"],
-            timeline=self._sampling.timeline(),
-            baseline=Baseline(
-                before_bytes=baseline[0], after_bytes=baseline[1], is_kept=baseline[1] <= baseline[0] + noise
-            ),
+            timeline=Timeline.model_validate(row["timeline"]),
+            baseline=self._baseline(own),
             was_warm=None if row["cached_fraction"] is None else row["cached_fraction"] >= WARM_FRACTION,
             has_random_weights=is_random,
             notes=(f"Drawn by diffusers: {self._strategy.description}; a process of its own.",),
@@ -137,7 +137,7 @@ class PeerRun:
             *("--checkpoint", str(_one_folder(self._folders, request, scratch)), "--out", str(scratch / "pictures")),
             *("--json", str(row), "--device", str(self._info["device"]).partition(":")[0], "--images", "1"),
             *("--size", str(request.width), "--steps", str(request.steps), "--guidance", str(request.guidance_scale)),
-            *("--seed", str(request.seed), f"--prompt={request.full_prompt}"),
+            *("--seed", str(request.seed), f"--prompt={request.full_prompt}", "--watch"),
             *(("--cap", f"{self._budget_bytes}B") if self._budget_bytes is not None else ()),
         ]
 
@@ -147,22 +147,14 @@ class PeerRun:
         index = str(self._info["device"]).partition(":")[2]
         return visible_gpus(os.environ, int(index or 0), is_spread=self._strategy.peer in SPREAD)
 
-    @contextmanager
-    def _sample(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
-        """Of a GPU what the driver counts, torch's own figures are inside; on a CPU the process's resident set."""
-        watched = psutil.Process(process.pid)
-
-        def held() -> int:
-            used = self._device_used_bytes()
-            if used is not None:
-                return used
-            try:
-                return int(watched.memory_info().rss)
-            except psutil.Error:
-                return 0
-
-        with Sampling(held, "rss" if is_cpu(self._info) else "device") as self._sampling:
-            yield
+    def _baseline(self, own: tuple[int, int]) -> Baseline:
+        """Of a GPU what the driver counts on all of it, since the other process is what could have left something."""
+        if self._used_before is None:
+            before, after = own
+            return Baseline(before_bytes=before, after_bytes=after, is_kept=after <= before + RSS_NOISE_BYTES)
+        after = settled(self._device_used_bytes, self._used_before + DEVICE_NOISE_BYTES)
+        limit = self._used_before + DEVICE_NOISE_BYTES
+        return Baseline(before_bytes=self._used_before, after_bytes=after, is_kept=after <= limit)
 
 
 def _check(strategy: Strategy, request: ResolvedRequest) -> None:
@@ -232,14 +224,18 @@ def _one_folder(folders: Mapping[Component, Path], request: ResolvedRequest, scr
     return linked
 
 
+def settled(read: Callable[[], int | None], limit: int) -> int:
+    """What is used once that is no more than the limit, or when patience ends."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (used := read() or 0) > limit and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return used
+
+
 def _phases(row: Mapping[str, Any]) -> Iterator[PhaseFigures]:
     for name, seconds in row["phases"].items():
-        yield PhaseFigures(name=name, seconds=seconds, load_seconds=seconds if name == "load" else 0.0)
-    yield PhaseFigures(
-        name=ALL_PHASES,
-        seconds=max(0.0, row["wall_seconds"] - sum(row["phases"].values())),
-        peak_allocated_bytes=row["peak_allocated_bytes"],
-        peak_reserved_bytes=row["peak_reserved_bytes"],
-        device_used_bytes=row["device_used_bytes"],
-        peak_rss_bytes=row["peak_rss_bytes"],
-    )
+        load = seconds if name == "load" else 0.0
+        yield PhaseFigures(name=name, seconds=seconds, load_seconds=load, **row["phase_peaks"].get(name, {}))
+    other = row["wall_seconds"] - sum(row["phases"].values())
+    if other > LEAST_OTHER_SECONDS:
+        yield PhaseFigures(name=OTHER, seconds=other)

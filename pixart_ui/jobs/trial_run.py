@@ -223,7 +223,7 @@ class TrialRun:
             folder = self._kept.path(self._trial.comparison)
             is_random = trial_result.has_random_weights(self._job.request.checkpoint)
             return peer.result(
-                cell, row, Path(scratch), folder, baseline=(before, self._engine.held_bytes()), is_random=is_random
+                cell, row, Path(scratch), folder, own=(before, self._engine.held_bytes()), is_random=is_random
             )
 
     def _see(self, event: Event, seen: trial_result.Seen) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,25 @@ def test_what_cannot_run_is_listed_with_its_reason_and_the_sweep_goes_on(service
     assert stock.is_done
     assert stock.quality is not None
     assert stock.quality.psnr_db > 40
+    shows_its_phases_through_its_run(stock)
+
+
+def shows_its_phases_through_its_run(stock: Result) -> None:
+    """As a run of ours does, so that both can be on one chart."""
+    assert stock.timeline is not None
+    assert stock.timeline.kind == "rss"
+    assert len(stock.timeline.at_seconds) > 10
+    bands = stock.timeline.bands
+    assert [band.name for band in bands] == ["load", "encode", "load", "denoise", "decode", "write"]
+    assert all(band.start_seconds <= band.end_seconds for band in bands)
+    assert all(earlier.end_seconds <= later.start_seconds for earlier, later in pairwise(bands))
+    assert bands[-1].end_seconds <= stock.timeline.at_seconds[-1]
+    spent = {name: sum(b.end_seconds - b.start_seconds for b in bands if b.name == name) for name in ("load", "decode")}
+    seconds = {phase.name: phase.seconds for phase in stock.phases}
+    assert seconds["load"] == pytest.approx(spent["load"])
+    assert seconds["decode"] == pytest.approx(spent["decode"])
+    assert stock.baseline is not None
+    assert stock.baseline.is_kept
 
 
 def test_a_transformer_that_only_a_gpu_can_have_is_listed(services: Services) -> None:
