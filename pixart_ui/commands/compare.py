@@ -179,22 +179,16 @@ def _ready(services: Services, settings: Settings) -> None:
 
 
 def _announce(services: Services, sweep: Sweep) -> None:
-    """What will be run, and what that is predicted to take."""
+    """What will be run, and what that is predicted to take. Raises InputError, CheckpointError for a reference."""
+    prediction = services.predict_sweep(sweep)
     rows = "1 prompt" if len(sweep.prompts) == 1 else f"{len(sweep.prompts)} prompts"
     columns = " × ".join(f"{axis.name} ({', '.join(axis.values)})" for axis in sweep.axes)
     floor = ", with the noise floor" if sweep.has_noise_floor else ""
     _say(f"{rows} × {columns}: {sweep.num_runs} runs{floor}")
-    if not _say_prediction(services, sweep):
-        _say("predicted: nothing is known of the GPU until its worker runs")
-
-
-def _say_prediction(services: Services, sweep: Sweep) -> bool:
-    """False where nothing can be predicted yet."""
-    prediction = services.predict_sweep(sweep)
     if prediction.seconds is None or prediction.peak_bytes is None:
-        return False
-    _say(f"predicted: about {_duration(prediction.seconds)}, peak {show_bytes(prediction.peak_bytes)}")
-    return True
+        _say("predicted: nothing is known of the GPU until its worker runs")
+    else:
+        _say(f"predicted: about {_duration(prediction.seconds)}, peak {show_bytes(prediction.peak_bytes)}")
 
 
 # Following the runs

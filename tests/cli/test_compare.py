@@ -148,6 +148,8 @@ def test_ctrl_c_reports_and_keeps_what_is_measured_and_it_goes_on(
         (("a", "--axis", "seed=" + ",".join(map(str, range(10_000)))), "runs"),
         (("a", "--axis", "strategy=stagd"), "Unknown strategy 'stagd', did you mean 'staged'?"),
         (("a", "--axis", "colour=red"), "Unknown axis 'colour'"),
+        (("a", "--axis", "checkpoint=nothing,tiny", "--out", "OUT"), "Unknown checkpoint 'nothing'"),
+        (("--from", "OTHER"), "has format 2, this version reads 1"),
         (("a", "--prompts", "x.txt"), "PROMPT and --prompts cannot go together"),
         (("a", "b"), "one argument too many"),
         (("a",), "The report needs a folder"),
@@ -162,10 +164,14 @@ def test_wrong_input_gets_one_sentence_and_nothing_is_started(
     sentence: str,
     data_dir: Path,
     made: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = compare("list", data_dir=data_dir, capsys=capsys).out
-    given = [str(made) if argument == "REPORT" else argument for argument in arguments]
+    document = json.loads((made / "report.json").read_text(encoding="utf-8"))
+    (tmp_path / "report.json").write_text(json.dumps({**document, "format": 2}), encoding="utf-8")
+    places = {"REPORT": made, "OTHER": tmp_path, "OUT": tmp_path}
+    given = [str(places.get(argument, argument)) for argument in arguments]
     ended = compare(*given, data_dir=data_dir, capsys=capsys)
     assert ended.code == 2
     assert ended.is_one_sentence
