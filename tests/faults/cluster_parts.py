@@ -23,6 +23,7 @@ from PIL import Image
 
 from pixart_ui.cluster.environment import ray_environment
 from pixart_ui.jobs.job import JobState, WorkerStatus
+from pixart_ui.jobs.take_back import MAX_ATTEMPTS
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
 from pixart_ui.settings import Settings
@@ -172,6 +173,12 @@ class RayArena:
 
     def wait_for_end(self, seconds: float) -> None:
         wait_until(lambda: not self.journal.has_open(), "all jobs have ended", seconds=seconds)
+
+    def try_again_what_was_given_up(self) -> int:
+        """A job that was hit three times in the same step is given up with that reason: here it was not the cause."""
+        errors = [job.error for job in self.journal.jobs(states=[JobState.FAILED])]
+        assert all(str(error).startswith(f"The worker stopped {MAX_ATTEMPTS} times") for error in errors), errors
+        return len(self.journal.retry_failed())
 
     def check_exactly_one_result(self, ids: list[int]) -> None:
         jobs = self.journal.jobs(ids=ids)

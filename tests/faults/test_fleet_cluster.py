@@ -85,8 +85,10 @@ def test_a_hundred_jobs_come_out_once_each_whatever_is_killed_at_random_moments(
         blows[blow]()
         arena.wait_for_workers(1)
     arena.wait_for_end(END_SECONDS)
+    given_up = arena.try_again_what_was_given_up()
+    arena.wait_for_end(END_SECONDS)
     arena.check_exactly_one_result(ids)
-    print("blows:", order, "jobs:", len(ids), "seconds until noticed:", noticed)
+    print("blows:", order, "jobs:", len(ids), "given up:", given_up, "seconds until noticed:", noticed)
     assert max(noticed["worker"]) <= KILLED_SECONDS, noticed
     assert max(noticed["frozen"]) <= FROZEN_SECONDS, noticed
 
