@@ -51,6 +51,25 @@ def test_the_first_visit(page: Page) -> None:
     assert any("loaded" in font and "Inter" in font for font in fonts)
 
 
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_the_page_is_shown_after_a_while_though_its_script_does_not_come_so_far(
+    motion: str, server: Server, browser: Browser
+) -> None:
+    """The script shows it with the first answer of /live, which is held back here."""
+    context = browser.new_context(reduced_motion=motion)
+    page = context.new_page()
+    page.route("**/live?*", lambda route: None)
+    page.goto(server.url)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.wait_for(state="attached")
+    expect(prompt).to_be_hidden()
+    context.new_cdp_session(page).send("Animation.setPlaybackRate", {"playbackRate": 20})
+    expect(prompt).to_be_visible()
+    assert page.locator("[data-there]").count() == 0
+    page.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
 def test_pictures_and_what_is_open_outlive_a_restart(tmp_path: Path, browser: Browser) -> None:
     """Not through `visit`: while the app is away, Chromium's console says so, and rightly."""
     with serving(tmp_path / "data") as fresh:
