@@ -85,7 +85,7 @@ class Device:
 def open_device(wanted: str, budget_bytes: int | None = None) -> Device:
     """The device named `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`. Raises DeviceError where it is absent.
 
-    On a GPU no more than `budget_bytes` will be reserved, whatever it has.
+    On a GPU no more than `budget_bytes` will be reserved, whatever it has. It becomes the calling thread's current one.
     """
     kind, _, index = wanted.partition(":")
     if kind == "auto":
@@ -116,6 +116,7 @@ def _cuda(index: int, budget_bytes: int | None) -> Device:
         )
     _use_growing_segments()
     device = torch.device("cuda", index)
+    torch.cuda.set_device(device)  # what names no device, such as an event, means this one, and leaves the others alone
     properties = torch.cuda.get_device_properties(device)
     used_before = used_bytes(str(properties.uuid))
     torch.cuda.synchronize(device)  # makes the context

@@ -44,6 +44,7 @@ class WarmUp:
 
 @torch.no_grad()
 def _warm_up(device: torch.device, ring: Ring) -> None:
+    torch.cuda.set_device(device)  # each thread has a current one of its own
     ring.allocate()
     query = torch.zeros(1, 16, 128, 72, dtype=torch.float16, device=device)
     functional.scaled_dot_product_attention(query, query, query)
