@@ -1,7 +1,7 @@
 """Names of devices, and `--devices`: which of this machine's devices get a worker each. Pure: asks no device.
 
 A processor has no parts of its own: `cpu,cpu` makes two slots of it, `cpu:0` and `cpu:1`, each with a lock, a worker
-and its share of the threads.
+and its share of the threads. `cuda:0+cuda:1` is one worker on two GPUs of a kind, the second for its text encoder.
 """
 
 from __future__ import annotations
@@ -14,16 +14,32 @@ AUTO = "auto"
 CPU = "cpu"
 KINDS = (AUTO, CPU, "cuda", "mps")
 MOST_SHOWN = 40
+PAIR = "+"
 
 
 def check_device(name: str) -> None:
     """Raises InputError for what names no device of ours, whether it is here or not."""
+    if PAIR in name:
+        _check_pair(name)
+        return
     kind, colon, index = name.partition(":")
     has_index = index.isascii() and index.isdigit() and len(index) <= 3
     if kind not in KINDS or (colon and not (kind in (CPU, "cuda") and has_index)):
         raise InputError(
             f"Device {name[:MOST_SHOWN]!r} is unknown, it must be auto, cpu, cpu:N, cuda, cuda:N or mps: try auto."
         )
+
+
+def _check_pair(name: str) -> None:
+    parts = name.split(PAIR)
+    kinds = {part.partition(":")[0] for part in parts}
+    if len(parts) != 2 or not all(":" in part for part in parts) or len(kinds) > 1 or parts[0] == parts[1]:
+        raise InputError(
+            f"Device {name[:MOST_SHOWN]!r} is no pair, it must be two different ones of a kind, by their numbers: try "
+            "cuda:0+cuda:1."
+        )
+    for part in parts:
+        check_device(part)
 
 
 def is_processor(name: str) -> bool:
@@ -48,7 +64,8 @@ def parse_devices(text: str) -> tuple[str, ...]:
             )
         return (AUTO,)
     slots = _slots([f"{name}:0" if name == "cuda" else name for name in names])
-    if twice := next((name for name in slots if slots.count(name) > 1), None):
+    single = [part for name in slots for part in name.split(PAIR)]
+    if twice := next((name for name in single if single.count(name) > 1), None):
         raise InputError(f"Device {twice} is named twice, and a device takes one worker: name it once.")
     return slots
 

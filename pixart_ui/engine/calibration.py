@@ -152,6 +152,14 @@ class Calibration:
         """With the kernel that was chosen for that shape: it stays, so that pictures can be made again."""
         return replace(self, kernels=_last({**self.kernels, shape: name}, MAX_KINDS))
 
+    def taking(self, other: Calibration, phase: str) -> Calibration:
+        """With what another knows of that phase."""
+        points = {kind: known for kind, known in other.points.items() if kind.startswith(f"{phase}/")}
+        pace = {family: ratio for family, ratio in other.pace.items() if family.startswith(f"{phase}/")}
+        return replace(
+            self, points=_last({**self.points, **points}, MAX_KINDS), pace=_last({**self.pace, **pace}, MAX_KINDS)
+        )
+
     def with_kernels(self, kernels: Mapping[str, str]) -> Calibration:
         """With those that another worker chose on such a device: they win."""
         return replace(self, kernels=_last({**self.kernels, **kernels}, MAX_KINDS))

@@ -24,13 +24,14 @@ from pixart_ui.catalog import COMPONENTS, Component
 from pixart_ui.engine import attention, compiling, fused, memory, shapes
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded
-from pixart_ui.engine.costs import COMPONENT_OF, Demand
+from pixart_ui.engine.costs import COMPONENT_OF, Demand, Limits
 from pixart_ui.engine.decode import decode
 from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
 from pixart_ui.engine.device import Device, open_device, used_bytes
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
 from pixart_ui.engine.encode import encode
 from pixart_ui.engine.forced import Forced
+from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.group import Group
 from pixart_ui.engine.known_text import KnownText
 from pixart_ui.engine.opening import Hashes, Locate, Opening
@@ -80,10 +81,18 @@ class EngineFiles:
 class Engine:
     """Owns one device. `locate` finds a checkpoint's folders, `hashes` names their content."""
 
-    def __init__(self, device: Device, locate: Locate, hashes: Hashes, files: EngineFiles) -> None:
+    def __init__(
+        self,
+        device: Device,
+        locate: Locate,
+        hashes: Hashes,
+        files: EngineFiles,
+        embeddings: EmbeddingCache | None = None,
+    ) -> None:
         self._device = device
         self._components = Components(device, WeightStore(files.weights_dir))
-        self._embeddings = EmbeddingCache(EmbeddingFiles(files.embeddings_dir) if files.embeddings_dir else None)
+        kept = EmbeddingFiles(files.embeddings_dir) if files.embeddings_dir else None
+        self._embeddings = embeddings if embeddings is not None else EmbeddingCache(kept)
         self._planning = Planning(device, files.calibration_path)
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
 
@@ -103,6 +112,11 @@ class Engine:
     @property
     def device_id(self) -> str:
         return self._device.id
+
+    @property
+    def device_ids(self) -> tuple[str, ...]:
+        """Of all that it owns."""
+        return (self._device.id,)
 
     @property
     def device_name(self) -> str:
@@ -155,7 +169,7 @@ class Engine:
         Yields events; a picture that cannot be made yields `ImageFailed` and the others go on. Raises CheckpointError,
         DeviceError or OutOfMemory where that holds for the whole group.
         """
-        group = self._opening.open(requests, latents, forced, scopes)
+        group = self._open(requests, latents, forced, scopes)
         yield Planned(group.plan)
         try:
             with closing(self._preparation(group, is_cancelled)) as preparation:
@@ -214,7 +228,7 @@ class Engine:
 
         Raises what `run` raises, and Cancelled.
         """
-        with closing(self._preparation(self._opening.open(requests, forced=forced), is_cancelled)) as preparation:
+        with closing(self._preparation(self._open(requests, forced=forced), is_cancelled)) as preparation:
             for component in shapes.WEIGHTS:
                 for _ in preparation.wait(component):
                     pass
@@ -260,7 +274,7 @@ class Engine:
 
     def embed(self, requests: Sequence[ResolvedRequest]) -> list[tuple[Embedding, Embedding | None]]:
         """Only the first verb: the embeddings of each request's prompt and, where guidance is on, its negative."""
-        group = self._opening.open(requests)
+        group = self._open(requests)
         with closing(self._preparation(group, lambda _: False)) as preparation:
             for _ in self._encode(group, preparation):
                 pass
@@ -269,7 +283,26 @@ class Engine:
             for texts in group.texts
         ]
 
-    def _preparation(self, group: Group, is_cancelled: IsCancelled) -> Preparation:
+    def limits(self) -> Limits:
+        """The device as it is now, for planning."""
+        return self._planning.limits(self._components.on_device_now(), self._components.kept_bytes())
+
+    def keep_only(self, source: WeightSource) -> None:
+        """Drop every other component from the device."""
+        self._components.keep_only((source,))
+
+    def _open(
+        self,
+        requests: Sequence[ResolvedRequest],
+        latents: Mapping[int, LatentArray] | None = None,
+        forced: Forced | None = None,
+        scopes: Sequence[str] = (),
+    ) -> Group:
+        return self._opening.open(requests, latents, forced, scopes)
+
+    def _preparation(
+        self, group: Group, is_cancelled: IsCancelled, wanted: Sequence[Component] = shapes.WEIGHTS
+    ) -> Preparation:
         """Begin to get the weights ready that this group needs."""
         needless = set[Component]()
         if not group.missing:
@@ -278,7 +311,7 @@ class Engine:
             needless.add("transformer")
         return Preparation(
             self._components,
-            [group.sources[component] for component in shapes.WEIGHTS if component not in needless],
+            [group.sources[component] for component in wanted if component not in needless],
             lambda: all(is_cancelled(index) for index in range(len(group.requests))),
         )
 

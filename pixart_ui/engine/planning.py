@@ -99,6 +99,10 @@ class Planning:
         """Take in how fast the disk, or the page cache, gave a phase's weights."""
         self._calibration = self._calibration.learn_reads(reads)
 
+    def learn_encoding(self, other: Planning) -> None:
+        """Take over what another device of the same kind took to encode."""
+        self._calibration = self._calibration.taking(other._calibration, Phase.ENCODE)
+
     def learn_too_small(self, demand: Demand, plan: Plan, phase: Phase) -> None:
         """A phase ran out of the memory that was predicted for it: it takes more than was known."""
         entry, limits = plan.phase(phase), self.limits(frozenset(), 0)

@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -292,10 +292,11 @@ def _no_collector() -> Iterator[None]:
 def open_worker(services: Services, *, name: str, on_hang: OnHang = leave) -> Iterator[Worker]:
     """Open the device of the settings and own it for the length of the block. Raises DeviceError, DeviceTaken."""
     with _no_collector():
-        from pixart_ui.engine.engine import Engine, EngineFiles
+        from pixart_ui.engine.engine import EngineFiles
+        from pixart_ui.engine.paired import open_engine
 
     settings = services.settings
-    engine = Engine.open(
+    engine = open_engine(
         settings.device,
         locate=lambda checkpoint: services.hub.locate(services.catalog.get(checkpoint)),
         hashes=services.hub.hashes,
@@ -309,7 +310,9 @@ def open_worker(services: Services, *, name: str, on_hang: OnHang = leave) -> It
     sizes = PredictedSizes(services.catalog, settings.calibration_path, engine.info)
     router = Router(services.catalog, settings.calibration_path)
     try:
-        with device_lock(engine.device_id, settings.data_dir):
+        with ExitStack() as locks:
+            for device_id in engine.device_ids:
+                locks.enter_context(device_lock(device_id, settings.data_dir))
             yield Worker(
                 settings,
                 services.journal,

@@ -24,6 +24,8 @@ from pixart_ui.settings import Settings
         ("cuda", ("cuda:0",)),
         ("cuda:1, cuda:0,cpu", ("cuda:1", "cuda:0", "cpu")),
         ("mps", ("mps",)),
+        ("cuda:0+cuda:1", ("cuda:0+cuda:1",)),
+        ("cuda:0+cuda:1,cuda:2", ("cuda:0+cuda:1", "cuda:2")),
     ],
 )
 def test_devices_are_named_one_by_one(text: str, expected: tuple[str, ...]) -> None:
@@ -42,6 +44,12 @@ def test_devices_are_named_one_by_one(text: str, expected: tuple[str, ...]) -> N
         ("cuda:", "must be auto, cpu"),
         ("", "must be auto, cpu"),
         ("cpu,,cpu", "must be auto, cpu"),
+        ("cuda:0+cuda:1,cuda:1", "cuda:1 is named twice"),
+        ("cuda:0+cuda:0", "is no pair"),
+        ("cuda+cuda:1", "is no pair"),
+        ("cuda:0+cpu:1", "is no pair"),
+        ("cuda:0+cuda:1+cuda:2", "is no pair"),
+        ("cuda:0+cuda:x", "must be auto, cpu"),
     ],
 )
 def test_what_names_no_device_is_refused_in_a_sentence(text: str, complaint: str) -> None:
