@@ -8,6 +8,7 @@
     python -m bench agreement --help # a comparison beside what an independent script measured
     python -m bench queueing         # what the queue adds to the engine
     python -m bench workers --help   # several workers on one queue
+    python -m bench placement --help # one picture over two GPUs
 
 Everything is real: `python app.py` in a process of its own with an empty data folder, PixArt-Tiny, pictures of 256²
 in 20 steps with guidance. The first picture is cold; the warm ones are new prompts afterwards.
@@ -52,6 +53,7 @@ COMMANDS = {
     "compare": "bench.compare",
     "figure": "bench.figure",
     "list": "bench.names",
+    "placement": "bench.placement",
     "queueing": "bench.queueing",
     "watching": "bench.watching",
     "workers": "bench.workers",

@@ -67,7 +67,7 @@ class Run:
 
 def main(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(arguments)
-    checkpoint = str(_full_size(given.full_size).resolve()) if given.full_size is not None else given.checkpoint
+    checkpoint = str(full_size(given.full_size).resolve()) if given.full_size is not None else given.checkpoint
     devices = found_devices(parse_devices(given.devices), num_gpus(os.environ))
     asked = requests(given, checkpoint)
     runs: list[Run] = []
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _full_size(folder: Path) -> Path:
+def full_size(folder: Path) -> Path:
     if not (folder / "model_index.json").exists():
         subprocess.run([sys.executable, "-m", "bench.full_size", str(folder)], check=True)
     return folder
