@@ -86,7 +86,8 @@ class PeerRun:
             raise PixArtError(f"Its process ended with code {process.returncode}: {last}")
         found: dict[str, Any] = json.loads(row.read_text(encoding="utf-8"))
         if (error := found["error"]) is not None:
-            self._raise(error)
+            total = self._info["memory_total_bytes"]
+            raise refusal(error, self._budget_bytes if self._budget_bytes is not None else int(total))
         return found
 
     def result(
@@ -123,12 +124,6 @@ class PeerRun:
             notes=(f"Drawn by diffusers: {self._strategy.description}; a process of its own.",),
         )
         return result, Surroundings(device_of(self._info), row["versions"])
-
-    def _raise(self, error: str) -> None:
-        if any(words in error for words in OUT_OF_MEMORY):
-            budget = self._budget_bytes if self._budget_bytes is not None else self._info["memory_total_bytes"]
-            raise OutOfMemory(f"needs more than {show_bytes(int(budget))} ({error})")
-        raise DeviceError(error)
 
     def _command(self, scratch: Path, row: Path) -> list[str]:
         request = self._request
@@ -170,6 +165,13 @@ def _check(strategy: Strategy, request: ResolvedRequest) -> None:
     }
     if found := next((what for what, is_so in wrong.items() if is_so), None):
         raise InputError(f"Strategy {strategy.name} is run without {found}: leave that out to compare it.", "strategy")
+
+
+def refusal(error: str, budget_bytes: int) -> OutOfMemory | DeviceError:
+    """What a strategy raised, as a result's reason: memory that was too little, or a device that cannot."""
+    if any(words in error for words in OUT_OF_MEMORY):
+        return OutOfMemory(f"needs more than {show_bytes(budget_bytes)} ({error})")
+    return DeviceError(error)
 
 
 def visible_gpus(environ: Mapping[str, str], index: int, *, is_spread: bool) -> dict[str, str]:

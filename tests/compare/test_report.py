@@ -237,6 +237,20 @@ def test_what_the_engine_noted_stands_beside_the_run(source: Path, tmp_path: Pat
     assert html.count(">done; decode: in pieces of 256 pixels<") == 1
 
 
+def test_a_run_that_left_something_on_the_device_says_how_much(source: Path, tmp_path: Path) -> None:
+    def outcome(cell: Cell) -> Result:
+        left = 300 * 2**20 if precision(cell) == "nf4" else 0
+        kept = Baseline(before_bytes=GIB, after_bytes=GIB + left, is_kept=not left)
+        return precisions(cell).model_copy(update={"baseline": kept})
+
+    made = comparison(sweep(), outcome)
+    html = report.write(made, tmp_path, source).read_text(encoding="utf-8")
+    assert "300.0 MiB" in html
+    assert f"After {len(made.results) - 1} of {len(made.results)} runs the device held what it held before." in html
+    rows = list(csv.DictReader((tmp_path / "report.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert {row["run"] for row in rows if row["baseline_kept"] == "no"} == {"nf4"}
+
+
 def test_a_report_written_again_has_the_new_pictures(made: Comparison, source: Path, tmp_path: Path) -> None:
     report.write(made, tmp_path / "out", source)
     name = made.results[0].image

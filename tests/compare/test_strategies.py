@@ -6,7 +6,6 @@ import pytest
 
 from bench import names, peers
 from pixart_ui.compare import strategies
-from pixart_ui.jobs import peer_run
 from pixart_ui.jobs.peer_run import SPREAD, VISIBLE, visible_gpus
 
 
@@ -35,13 +34,3 @@ def test_a_strategy_sees_the_gpu_of_its_worker_and_others_only_where_it_is_about
 
 def test_strategies_that_spread_over_gpus_are_of_the_table() -> None:
     assert set(strategies.DIFFUSERS_DESCRIPTIONS) >= SPREAD
-
-
-def test_a_device_that_settles_a_moment_later_is_back_to_its_baseline() -> None:
-    used = iter([900, 900, 100, 900])
-    assert peer_run.settled(lambda: next(used), 100) == 100
-
-
-def test_a_device_that_never_settles_is_said_to_hold_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_run, "PATIENCE_SECONDS", 0.05)
-    assert peer_run.settled(lambda: 900, 100) == 900
