@@ -23,11 +23,18 @@ SENTENCE = f"7.png does not fit on the disk of {DATA / 'images'}: free some spac
 MEMBER = Viewer("bob", Role.MEMBER)
 
 
+def pieces(text: str, at: int) -> Response:
+    return StreamingResponse(iter([text[:at], text[at:]]), media_type="text/plain")
+
+
 def app() -> Starlette:
     def stream(_: Request) -> Response:
         return StreamingResponse(iter([f"data: {json.dumps(SENTENCE)}\n\n"] * 2), media_type="text/event-stream")
 
     routes = [
+        Route("/pieces", lambda asked: pieces(SENTENCE, int(asked.query_params["at"]))),
+        Route("/copy-pieces", lambda asked: pieces(str(COPIES / "0a" / "x.png"), int(asked.query_params["at"]))),
+        Route("/beside-pieces", lambda asked: pieces(f"{DATA}-of-others", int(asked.query_params["at"]))),
         Route("/plain", lambda _: PlainTextResponse(SENTENCE)),
         Route("/html", lambda _: HTMLResponse(f"<p>{escape(SENTENCE)}</p>")),
         Route("/json", lambda _: JSONResponse({"regions": {"stage": f"<p>{escape(SENTENCE)}</p>"}})),
@@ -52,6 +59,14 @@ def test_others_read_the_sentence_without_where_it_is(path: str) -> None:
     assert "ada" not in shown
     assert "…" not in told(path, LOCAL)
     assert "ada" in told(path, LOCAL)
+
+
+def test_a_path_that_is_cut_in_two_is_hidden_as_well() -> None:
+    whole = told("/plain", MEMBER)
+    for at in range(1, len(SENTENCE)):
+        assert told(f"/pieces?at={at}", MEMBER) == whole
+        assert told(f"/copy-pieces?at={at}", MEMBER) == str(COPIES / "0a" / "x.png")
+        assert told(f"/beside-pieces?at={at}", MEMBER) == f"{DATA}-of-others"
 
 
 def test_what_a_page_sends_back_stays() -> None:
