@@ -41,6 +41,19 @@ def api_generate(server: Server, **changes: Any) -> str:
         return str(json.loads(answer.read())["data"][0])
 
 
+def test_a_request_to_another_server_would_not_go_unnoticed(server: Server, browser: Browser) -> None:
+    visitor = Visitor(browser.new_context())
+    page = visitor.open(server)
+    assert visitor.complaints == []
+    page.evaluate("() => fetch('http://example.org/').catch(() => 0)")  # the page's policy
+    page.goto("about:blank")
+    page.set_content("<img src='http://example.org/x.png'>")  # no name is found
+    page.wait_for_timeout(500)
+    assert any("Content Security Policy" in text for text in visitor.complaints)
+    assert any("ERR_NAME_NOT_RESOLVED" in text for text in visitor.complaints)
+    visitor.context.close()
+
+
 def test_the_first_visit(page: Page) -> None:
     expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
     expect(page.get_by_role("heading", name=words.TITLE, exact=True)).to_be_visible()
