@@ -53,7 +53,7 @@ _WHOLES: Mapping[str, _Whole] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """`device` is `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`; the worker resolves `auto`.
+    """`device` is `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`, which the worker resolves, or a pair with a plus.
 
     The page starts a worker for each of `devices`, where none is named one on `device`; with a `cluster`, which is
     `auto` or an address, workers are Ray's.

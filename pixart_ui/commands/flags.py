@@ -58,7 +58,10 @@ def given_request_flags(args: argparse.Namespace) -> list[str]:
 
 def add_device_flags(parser: argparse.ArgumentParser, *, whose: str = "") -> None:
     """Which device, and how much of it. Left out, the environment says so; see `Settings.read`."""
-    parser.add_argument("--device", help=f"{whose}auto, cpu, cpu:N, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument(
+        "--device",
+        help=f"{whose}auto, cpu, cpu:N, cuda, cuda:N or mps; cuda:0+cuda:1 is both for one picture (default: auto)",
+    )
     parser.add_argument(
         "--vram-budget",
         metavar="SIZE",
@@ -72,7 +75,8 @@ def add_fleet_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         metavar="NAMES",
-        help="a worker on each: auto for every GPU here, or names such as cuda:0,cuda:1 or cpu,cpu",
+        help="a worker on each: auto for every GPU here, or names such as cuda:0,cuda:1 or cpu,cpu; "
+        "cuda:0+cuda:1 is one worker, with its text encoder on the second GPU",
     )
     parser.add_argument(
         "--cluster",

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from pixart_ui.devices import PAIR
 from pixart_ui.errors import DeviceError
 from pixart_ui.ram import ram
 from pixart_ui.request import Precision
@@ -83,10 +84,13 @@ class Device:
 
 
 def open_device(wanted: str, budget_bytes: int | None = None) -> Device:
-    """The device named `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`. Raises DeviceError where it is absent.
+    """The device named `auto`, `cpu`, `cpu:N`, `cuda`, `cuda:N` or `mps`, of a pair the first.
+
+    Raises DeviceError where it is absent.
 
     On a GPU no more than `budget_bytes` will be reserved, whatever it has. It becomes the calling thread's current one.
     """
+    wanted = wanted.partition(PAIR)[0]
     kind, _, index = wanted.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
