@@ -310,13 +310,14 @@ def _full_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
 def _predicted_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
     """With what is there by then: a component that stays arrives when its own phase first needs it."""
     demand, there = costs.demand, set(costs.limits.on_device)
+    own = choice.options[phase].own_bytes
+    if phase is Phase.ENCODE and demand.num_texts == 0:  # it does not run: T5 lies there already, or does not come
+        own = demand.shape(phase).total_bytes if COMPONENT_OF[phase] in choice.residents & there else 0
     if phase is not Phase.ENCODE and demand.num_texts > 0:
         there.add("text_encoder")
     if phase is Phase.DECODE or (phase is Phase.DENOISE and demand.num_images > 1):
         there |= {"transformer", "vae"}
-    return costs.limits.reserved(
-        choice.options[phase].own_bytes + _others_bytes(costs, phase, choice.residents & there)
-    )
+    return costs.limits.reserved(own + _others_bytes(costs, phase, choice.residents & there))
 
 
 def _plan(costs: Costs, choice: _Choice, reasons: Mapping[Phase, str]) -> Plan:

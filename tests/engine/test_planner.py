@@ -518,6 +518,18 @@ def test_a_component_too_small_to_stream_has_no_ladder() -> None:
     assert plans[-1].phase(Phase.DENOISE).kept_units == 2
 
 
+def test_texts_that_are_known_take_no_memory_to_encode() -> None:
+    known = small_demand(num_texts=0)
+    streamed = choose_plan(known, small_limits(600))
+    assert streamed.residency(Phase.ENCODE) is not RESIDENT
+    assert streamed.phase(Phase.ENCODE).predicted_peak_bytes == 0
+    everything = frozenset[Component]({"text_encoder", "transformer", "vae"})
+    resident = choose_plan(known, small_limits(3000, on_device=everything))
+    assert resident.phase(Phase.ENCODE).predicted_peak_bytes == 1010 + 820 + 50
+    new = choose_plan(small_demand(), small_limits(3000, on_device=everything))
+    assert new.phase(Phase.ENCODE).predicted_peak_bytes == 1010 + 820 + 50 + ENCODE_BYTES
+
+
 # Learning
 
 
