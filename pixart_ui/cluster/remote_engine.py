@@ -107,7 +107,7 @@ class RemoteEngine:
         given = self._shelf.take(wanted.lacking & kept)
         arguments = (list(requests), dict(latents) if latents is not None else {}, given, kept, tuple(scopes))
         stream = self._actor.stream("run", number, *arguments)
-        following = _Following(self._actor, number, len(requests), is_cancelled)
+        following = _Following(self._actor, number, requests, is_cancelled)
         try:
             while (item := stream.next(POLL_SECONDS)) is not END:
                 self.raise_if_lost()
@@ -136,15 +136,17 @@ class RemoteEngine:
 class _Following:
     """One run as seen from here: what of it is open, cancelled or overdue."""
 
-    def __init__(self, actor: Actor, number: int, num_pictures: int, is_cancelled: IsCancelled) -> None:
+    def __init__(
+        self, actor: Actor, number: int, requests: Sequence[ResolvedRequest], is_cancelled: IsCancelled
+    ) -> None:
         self._actor = actor
         self._number = number
         self._is_cancelled = is_cancelled
-        self._open = set(range(num_pictures))
+        self._open = set(range(len(requests)))
         self._told: set[int] = set()
         self._told_at = 0.0
         self._looked_at = 0.0
-        self._deadline = Deadline()
+        self._deadline = Deadline(is_compiled=requests[0].compile_blocks)
 
     def see(self, item: Any) -> None:
         """An item, or None. Raises EngineLost for a worker that is overdue."""

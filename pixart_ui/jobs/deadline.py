@@ -14,13 +14,16 @@ FACTOR = 10.0
 SPARE_SECONDS = 60.0
 # Before there is a plan, files are looked for and hashed; between two reports weights are brought into their form.
 UNPLANNED_SECONDS = 900.0
+# Blocks are compiled in the middle of the first step, which no plan predicts.
+COMPILING_SECONDS = 900.0
 
 
 class Deadline:
     """Of one run: `see` each event, ask `has_passed` in between."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, *, is_compiled: bool = False) -> None:
         self._now = now
+        self._spare_seconds = COMPILING_SECONDS if is_compiled else SPARE_SECONDS
         self._plan: Plan | None = None
         self._phase: Phase | None = None
         self._seconds = UNPLANNED_SECONDS
@@ -58,4 +61,4 @@ class Deadline:
         """For what comes now. The prediction is for the whole group, so it is enough for each picture of it."""
         if self._plan is None or self._phase is None or isinstance(event, WeightsPrepared):
             return UNPLANNED_SECONDS
-        return SPARE_SECONDS + FACTOR * self._plan.phase(self._phase).predicted_seconds
+        return self._spare_seconds + FACTOR * self._plan.phase(self._phase).predicted_seconds

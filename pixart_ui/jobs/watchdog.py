@@ -49,9 +49,9 @@ class Watchdog:
         self._deadline: Deadline | None = None
 
     @contextmanager
-    def group(self) -> Iterator[None]:
+    def group(self, *, is_compiled: bool = False) -> Iterator[None]:
         """The length of one group."""
-        self._deadline = Deadline(self._clock.seconds)
+        self._deadline = Deadline(self._clock.seconds, is_compiled=is_compiled)
         try:
             yield
         finally:

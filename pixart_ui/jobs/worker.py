@@ -189,7 +189,8 @@ class Worker:
         """One claim. The only place in the project that outlives any exception: it is another's job that comes next."""
         run = self._run_of(jobs, stop)
         try:
-            with self._watchdog.group() if isinstance(run, GroupRun) else nullcontext():
+            is_compiled = jobs[0].request.compile_blocks
+            with self._watchdog.group(is_compiled=is_compiled) if isinstance(run, GroupRun) else nullcontext():
                 run.run()
         except (JournalError, EngineLost):
             raise

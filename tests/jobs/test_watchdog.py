@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixart_ui.events import Phase, PhasePlan, PhaseStarted, Plan, Planned, Residency, StepDone
-from pixart_ui.jobs.deadline import FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS
+from pixart_ui.jobs.deadline import COMPILING_SECONDS, FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS
 from pixart_ui.jobs.watchdog import LOADING_BYTES, Watchdog
 
 PREDICTED = 3.0
@@ -52,6 +52,14 @@ def test_a_phase_of_which_nothing_comes_is_overdue_and_is_named(looking: Looking
         assert looking.for_seconds(2) == (
             "The worker said nothing for 90 s in the phase denoise, far longer than predicted."
         )
+
+
+def test_compiling_is_waited_for(looking: Looking) -> None:
+    with looking.dog.group(is_compiled=True):
+        looking.dog.see(PLANNED)
+        looking.dog.see(PhaseStarted(Phase.DENOISE, 0))
+        assert looking.for_seconds(COMPILING_SECONDS) is None
+        assert looking.for_seconds(FACTOR * PREDICTED + 2) is not None
 
 
 def test_an_engine_that_goes_on_may_take_as_long_as_it_likes(looking: Looking) -> None:
