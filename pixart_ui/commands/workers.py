@@ -31,7 +31,7 @@ def add_parser(
     listing.set_defaults(run=run_list)
     for name, text in (("drain", "let a worker take no new jobs"), ("resume", "let it take jobs again")):
         verb = verbs.add_parser(name, parents=parents, help=text)
-        verb.add_argument("device", metavar="DEVICE", help="see `workers list`; its first letters are enough")
+        verb.add_argument("name", metavar="DEVICE", help="see `workers list`; its first letters are enough")
         verb.set_defaults(run=run_drain if name == "drain" else run_resume)
 
 
@@ -57,7 +57,7 @@ def run_list(settings: Settings, args: argparse.Namespace) -> int:
 
 def run_drain(settings: Settings, args: argparse.Namespace) -> int:
     services = Services.open(settings)
-    device = _device(services, args.device)
+    device = _device(services, args.name)
     is_new = services.drain_worker(device)
     print(f"{device} takes no new jobs" if is_new else f"{device} took no new jobs already")
     services.journal.close()
@@ -66,7 +66,7 @@ def run_drain(settings: Settings, args: argparse.Namespace) -> int:
 
 def run_resume(settings: Settings, args: argparse.Namespace) -> int:
     services = Services.open(settings)
-    device = _device(services, args.device)
+    device = _device(services, args.name)
     is_new = services.resume_worker(device)
     print(f"{device} takes jobs again" if is_new else f"{device} takes jobs already")
     services.journal.close()
