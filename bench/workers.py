@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,13 +54,19 @@ PLACES = ("at sunset", "in the snow", "at night", "on a hill", "in the rain", "b
 
 @dataclass(frozen=True)
 class Run:
-    """One way to draw all jobs. `seconds` are from adding them to the last picture; milliseconds are of a job."""
+    """One way to draw all jobs. `seconds` are from adding them to the last picture.
+
+    `overhead_milliseconds` are of a job, on the average. Of them come `first_seconds`, once a worker, before its first
+    picture, and `between_milliseconds`, the median, between a picture and the next one of its worker.
+    """
 
     name: str
     num_workers: int
     seconds: float
     pictures_a_second: float
     overhead_milliseconds: float
+    first_seconds: float
+    between_milliseconds: float
     by_worker: list[int]
     ready_seconds: float
     names: list[str]
@@ -182,8 +189,18 @@ def measure(
             max(job.finished_at or 0.0 for job in jobs if job.worker == worker) - moment for worker in by_worker
         )
         overhead = 1000 * (at_work - sum(map(engine_seconds, jobs))) / len(jobs)
+        first, between = beyond_engine(jobs, moment)
         run = Run(
-            name, count, seconds, len(jobs) / seconds, overhead, sorted(by_worker.values()), round(ready, 1), names
+            name,
+            count,
+            seconds,
+            len(jobs) / seconds,
+            overhead,
+            first,
+            between,
+            sorted(by_worker.values()),
+            round(ready, 1),
+            names,
         )
         return run, [_hash(services, job) for job in jobs]
 
@@ -193,6 +210,24 @@ def engine_seconds(job: Job) -> float:
     facts = job.facts if job.facts is not None else {}
     seconds = {phase: found["seconds"] for phase, found in facts["measurements"].items()}
     return float(seconds["encode"] / facts["group_size"] + seconds["denoise"] + seconds["decode"])
+
+
+def beyond_engine(jobs: Sequence[Job], moment: float) -> tuple[float, float]:
+    """Seconds that no phase took: from the moment that jobs were added to a worker's first picture, on the average, and
+    milliseconds between a picture and the next, the median."""
+    firsts, others = [], []
+    for worker in {job.worker for job in jobs}:
+        since, group = moment, set[float]()
+        for job in sorted((job for job in jobs if job.worker == worker), key=lambda job: job.finished_at or 0.0):
+            assert job.facts is not None
+            assert job.finished_at is not None
+            found = {phase: values["seconds"] for phase, values in job.facts["measurements"].items()}
+            is_new = found["encode"] not in group  # each group was encoded once, and all its pictures say so
+            took = found["denoise"] + found["decode"] + (found["encode"] if is_new else 0.0)
+            (firsts if not group else others).append(job.finished_at - since - took)
+            group.add(found["encode"])
+            since = job.finished_at
+    return statistics.fmean(firsts), 1000 * statistics.median(others or [0.0])
 
 
 @contextmanager
@@ -230,5 +265,6 @@ def shown(run: Run, one: Run) -> str:
     return (
         f"{run.name}: {run.seconds:.1f} s, {run.pictures_a_second:.2f} pictures a second, "
         f"{one.seconds / run.seconds:.2f} times one worker, {run.overhead_milliseconds:.1f} ms a job beyond the "
-        f"engine, pictures by worker {run.by_worker}"
+        f"engine ({run.first_seconds:.2f} s before a worker's first picture, {run.between_milliseconds:.1f} ms between "
+        f"two), pictures by worker {run.by_worker}"
     )

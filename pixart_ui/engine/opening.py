@@ -148,7 +148,8 @@ class Opening:
         """Which texts the cache holds, and the tokens of the others; a picture that has its latents needs none."""
         first, tokenizer = group.requests[0], self._tokenizer(group.located.folders["tokenizer"])
         tokens = {
-            text: tokenize(text, tokenizer, first.max_tokens, first.numerics) for pair in group.texts for text in pair
+            text: tokenize(text, tokenizer, first.max_tokens, first.numerics)
+            for text in dict.fromkeys(text for pair in group.texts for text in pair)
         }
         undrawn = [pair for index, pair in enumerate(group.texts) if index not in group.latents]
         for text in dict.fromkeys(text for pair in undrawn for text in pair):
@@ -172,7 +173,8 @@ class Opening:
             group.tiles = [tile] * len(group.requests)
             group.plan = group.forced.plan(group.demand(), limits)
             return
-        group.tiles = [planning.decode_tile(group.demand(index), kept) for index in range(len(group.requests))]
+        limits = planning.limits(frozenset(), kept)  # once: it asks the system how much memory there is
+        group.tiles = [planner.decode_tile(group.demand(index), limits) for index in range(len(group.requests))]
         group.plan = planning.choose(group.demand(), components.on_device_now(), kept)
 
     def _tokenizer(self, folder: Path) -> Any:

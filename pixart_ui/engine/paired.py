@@ -6,8 +6,8 @@ are those of one GPU, bit for bit, so both must be of one kind; each is planned,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -133,10 +133,28 @@ class PairedEngine(Engine):
         group.plan, group.shapes = spread.there, spread.there_shapes
         encoder = self._encoder
         try:
-            with closing(encoder._preparation(group, self._is_cancelled, (placement.TEXT_ENCODER,))) as own:
+            with (
+                _current(encoder._device),
+                closing(encoder._preparation(group, self._is_cancelled, (placement.TEXT_ENCODER,))) as own,
+            ):
                 measurement = yield from encoder._encode(group, own)
         finally:
             group.plan, group.shapes = spread.after(group.plan), spread.shapes
-            (memory.collect if group.has_run_out else memory.release)(encoder._device)
+            if group.has_run_out:
+                memory.collect(encoder._device)
         self._planning.learn_encoding(encoder._planning)
         return measurement
+
+
+@contextmanager
+def _current(device: Device) -> Iterator[None]:
+    """What names no device means that one for the length of the block; what it has to do is done at the end."""
+    if not device.is_cuda:
+        yield
+        return
+    with torch.cuda.device(device.torch_device):
+        try:
+            yield
+        finally:
+            torch.cuda.synchronize(device.torch_device)
+            memory.release(device)

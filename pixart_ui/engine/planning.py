@@ -53,10 +53,6 @@ class Planning:
         """The fastest plan that fits what is free, counting what we hold ourselves. Raises BudgetTooSmall."""
         return planner.choose_plan(demand, self.limits(on_device, kept_bytes))
 
-    def decode_tile(self, demand: Demand, kept_bytes: int) -> int | None:
-        """The pieces that a picture is decoded in, whatever it is drawn beside."""
-        return planner.decode_tile(demand, self.limits(frozenset(), kept_bytes))
-
     def step_down(self, demand: Demand, plan: Plan, phase: Phase) -> Plan | None:
         """The next smaller plan after that phase ran out of memory; None where there is none."""
         return planner.step_down(demand, self.limits(frozenset(), 0), plan, phase)
