@@ -32,10 +32,10 @@ class PhaseClock:
     """Runs from construction to `stop`. No more than `cap_bytes` of a GPU will be reserved meanwhile."""
 
     def __init__(self, phase: Phase, device: Device, cap_bytes: int | None = None) -> None:
+        self._started = time.perf_counter()  # giving back what the last phase left is a part of what this one takes
         memory.begin_phase(device, cap_bytes)
         self._phase = phase
         self._device = device
-        self._started = time.perf_counter()
 
     def stop(self, component: Loaded | None = None) -> PhaseMeasurement:
         """What the phase took; without a component nothing had to be computed."""
