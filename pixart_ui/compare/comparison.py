@@ -64,14 +64,15 @@ class PhaseFigures(Record):
 
     On a GPU: torch's peaks of allocated and reserved bytes, and what the driver counts on the whole device. On a CPU
     these are None, `weight_bytes` is what the phase's component takes, `peak_rss_bytes` the worker's largest resident
-    set so far. `is_cached` says that nothing had to be computed.
+    set so far. Moved and weight bytes are None where nobody counted them. `is_cached` says that nothing had to be
+    computed.
     """
 
     name: str
     seconds: Seconds
     load_seconds: Seconds = 0.0
-    bytes_moved: Bytes = 0
-    weight_bytes: Bytes = 0
+    bytes_moved: Bytes | None = 0
+    weight_bytes: Bytes | None = 0
     peak_allocated_bytes: Bytes | None = None
     peak_reserved_bytes: Bytes | None = None
     device_used_bytes: Bytes | None = None
@@ -219,8 +220,10 @@ class Result(Record):
         return sum(phase.load_seconds for phase in self.phases) if self.phases else None
 
     @property
-    def bytes_moved(self) -> int:
-        return sum(phase.bytes_moved for phase in self.phases)
+    def bytes_moved(self) -> int | None:
+        """None where nobody counted them."""
+        counts = [phase.bytes_moved for phase in self.phases if phase.bytes_moved is not None]
+        return sum(counts) if counts else None
 
     @property
     def memory(self) -> Memory | None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -40,6 +41,8 @@ MAX_LAST_CHARS = 300
 WARM_FRACTION = 0.99
 # What passes between the phases, where it is worth a line.
 OTHER, LEAST_OTHER_SECONDS = "other", 0.05
+# Stock code does not say what it moves, nor which weights are those of a phase.
+UNCOUNTED: Mapping[str, Any] = MappingProxyType({"bytes_moved": None, "weight_bytes": None})
 # A GPU's driver counts other programs too, and a process that has ended a moment longer.
 DEVICE_NOISE_BYTES, PATIENCE_SECONDS = 64 * 2**20, 3.0
 PIPELINES: Mapping[str, str] = {"alpha": "PixArtAlphaPipeline", "sigma": "PixArtSigmaPipeline"}
@@ -237,7 +240,8 @@ def settled(read: Callable[[], int | None], limit: int) -> int:
 def _phases(row: Mapping[str, Any]) -> Iterator[PhaseFigures]:
     for name, seconds in row["phases"].items():
         load = seconds if name == "load" else 0.0
-        yield PhaseFigures(name=name, seconds=seconds, load_seconds=load, **row["phase_peaks"].get(name, {}))
+        figures = UNCOUNTED | row["phase_peaks"].get(name, {})
+        yield PhaseFigures(name=name, seconds=seconds, load_seconds=load, **figures)
     other = row["wall_seconds"] - sum(row["phases"].values())
     if other > LEAST_OTHER_SECONDS:
-        yield PhaseFigures(name=OTHER, seconds=other)
+        yield PhaseFigures(name=OTHER, seconds=other, **UNCOUNTED)

@@ -213,6 +213,8 @@ def shows_its_phases_through_its_run(stock: Result) -> None:
     seconds = {phase.name: phase.seconds for phase in stock.phases}
     assert seconds["load"] == pytest.approx(spent["load"])
     assert seconds["decode"] == pytest.approx(spent["decode"])
+    assert {phase.bytes_moved for phase in stock.phases} == {None}, "nobody counts them, and none is not 0"
+    assert stock.bytes_moved is None
     assert stock.baseline is not None
     assert stock.baseline.is_kept
 
