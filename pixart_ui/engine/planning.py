@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Planning:
         self._path = path
         _, total = device.memory()
         self.key = device_key(device.name, total, torch.__version__)
+        self._seen: Limits | None = None
         self._calibration = self._known()
         if device.is_cuda and self._calibration.rates.link is None:
             self._calibration = self._calibration.learn_rates(link=_measure_link(device))
@@ -58,7 +60,7 @@ class Planning:
         return planner.step_down(demand, self.limits(frozenset(), 0), plan, phase)
 
     def limits(self, on_device: frozenset[Component], kept_bytes: int) -> Limits:
-        return Limits(
+        self._seen = Limits(
             budget_bytes=self.budget_bytes(kept_bytes),
             is_cpu=not self._device.is_cuda,
             grain_bytes=GPU_GRAIN_BYTES if self._device.is_cuda else 1,
@@ -66,6 +68,7 @@ class Planning:
             on_device=on_device,
             calibration=self._calibration,
         )
+        return self._seen
 
     def budget_bytes(self, kept_bytes: int) -> int:
         """What tensors may use: what is free, and what we hold ourselves."""
@@ -83,9 +86,11 @@ class Planning:
     ) -> None:
         """Take in what a phase took; see `planner.observe`."""
         entry = plan.phase(measurement.phase)
+        # What was seen when the group was planned will do: to ask the system takes milliseconds, twice a picture.
+        seen = self._seen if self._seen is not None else self.limits(frozenset(), 0)
         self._calibration = planner.observe(
             demand,
-            self.limits(frozenset(), 0),
+            replace(seen, calibration=self._calibration),
             entry,
             activation_bytes=activation_bytes,
             unit_seconds=unit_seconds,
