@@ -68,8 +68,9 @@ def rss_bytes() -> int:
 
 
 def release(device: Device) -> None:
-    """Give back to the driver what nobody holds any more."""
+    """Give back to the driver what nobody holds any more, once nothing that was queued can still read it."""
     if device.is_cuda:
+        torch.cuda.synchronize(device.torch_device)
         torch.cuda.empty_cache()
 
 

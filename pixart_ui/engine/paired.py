@@ -156,5 +156,4 @@ def _current(device: Device) -> Iterator[None]:
         try:
             yield
         finally:
-            torch.cuda.synchronize(device.torch_device)
             memory.release(device)
