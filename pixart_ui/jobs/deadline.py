@@ -61,4 +61,5 @@ class Deadline:
         """For what comes now. The prediction is for the whole group, so it is enough for each picture of it."""
         if self._plan is None or self._phase is None or isinstance(event, WeightsPrepared):
             return UNPLANNED_SECONDS
-        return self._spare_seconds + FACTOR * self._plan.phase(self._phase).predicted_seconds
+        predicted = sum(entry.predicted_seconds for entry in self._plan.phases if entry.phase is self._phase)
+        return self._spare_seconds + FACTOR * predicted
