@@ -74,7 +74,7 @@ BODIES = st.sampled_from(sorted(DATA)).flatmap(_bodies)
 
 @dataclass(frozen=True)
 class Ask:
-    """`name` is an endpoint, a verb or a button; `picks` say which of one's last jobs are meant."""
+    """`name` is an endpoint, a verb or a button; `picks` say which jobs are meant: the last of one's own."""
 
     kind: str
     name: str
@@ -117,7 +117,9 @@ def _forms(draw: st.DrawFn) -> dict[str, Any]:
     return values
 
 
-PICKS = st.lists(st.integers(0, 11), min_size=1, max_size=3).map(tuple)
+# Among the picks it stands for somebody else's job.
+ANOTHER = 11
+PICKS = st.lists(st.one_of(st.integers(0, 10), st.just(ANOTHER)), min_size=1, max_size=3).map(tuple)
 VERBS = (
     "cancel",
     "retry",
