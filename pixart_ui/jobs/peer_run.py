@@ -80,7 +80,12 @@ class PeerRun:
         row, log = scratch / "row.json", scratch / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self._command(scratch, row), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=self._environ()
+                self._command(scratch, row),
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environ(),
+                start_new_session=True,  # Ctrl+C in a terminal is for us, who end it; by itself it would be a failure
             )
             with _ended(process):
                 _wait(process, is_cancelled)
