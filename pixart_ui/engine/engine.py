@@ -95,6 +95,7 @@ class Engine:
         self._embeddings = embeddings if embeddings is not None else EmbeddingCache(kept)
         self._planning = Planning(device, files.calibration_path)
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
+        self._has_encoded = False
 
     @classmethod
     def open(
@@ -338,8 +339,10 @@ class Engine:
                 for key in self._opening.embedding_keys(group, tokens.text):
                     self._embeddings.put(key, embedding)
             measurement = clock.stop(encoder)
-            seconds = measurement.seconds - measurement.load_seconds
-            self._learn(group.plan, demand, measurement, seconds / demand.num_passes)
+            seconds = (measurement.seconds - measurement.load_seconds) / demand.num_passes
+            # A process's first pass meets cold kernels, which a longer text would not meet more of: no time is learned.
+            self._learn(group.plan, demand, measurement, seconds if self._has_encoded else None)
+            self._has_encoded = True
         yield from ()
         return measurement
 
