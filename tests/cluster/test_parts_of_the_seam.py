@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pixart_ui.jobs.deadline import FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS, Deadline
 from pixart_ui.cluster.environment import ensure_token, ray_environment
 from pixart_ui.cluster.manifest import Manifest, code_hash, differences
 from pixart_ui.cluster.shelf import Shelf
 from pixart_ui.errors import InputError
 from pixart_ui.events import Phase, PhasePlan, PhaseStarted, Plan, Planned, Residency, StepDone, WeightsPrepared
+from pixart_ui.jobs.deadline import FACTOR, SPARE_SECONDS, UNPLANNED_SECONDS, Deadline
 from pixart_ui.settings import Settings
 from tests.cli.commands import ROOT
 from tests.cluster.parts import MANIFEST
