@@ -336,12 +336,18 @@ def _plan(costs: Costs, choice: _Choice, reasons: Mapping[Phase, str]) -> Plan:
             for phase, option in choice.options.items()
         ),
         costs.limits.budget_bytes,
-        is_estimate=not all(
-            (costs.limits.is_cpu or costs.activation_bytes(phase, option.tile).is_measured)
-            and costs.unit_seconds(phase, option.tile).is_measured
-            for phase, option in choice.options.items()
-        ),
+        is_estimate=not all(_is_measured(costs, option) for option in choice.options.values()),
     )
+
+
+def _is_measured(costs: Costs, option: _Option) -> bool:
+    """Whether what the option takes was seen on the device: its memory on a GPU, and its time.
+
+    Encoding is mostly loading, whose rate is known; where T5 passes by, or was never warm, its own time never is.
+    """
+    phase, tile = option.phase, option.tile
+    has_bytes = costs.limits.is_cpu or costs.activation_bytes(phase, tile).is_measured
+    return has_bytes and (phase is Phase.ENCODE or costs.unit_seconds(phase, tile).is_measured)
 
 
 def _choice_of(costs: Costs, plan: Plan) -> _Choice:

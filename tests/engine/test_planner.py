@@ -549,6 +549,15 @@ def test_a_measured_phase_is_predicted_exactly() -> None:
     assert plan.phase(Phase.DENOISE).predicted_seconds == pytest.approx(20 * 0.0384)
 
 
+def test_a_plan_is_no_estimate_although_the_time_to_encode_was_never_measured() -> None:
+    demand, limits = small_demand(), small_limits(700)
+    points = dict(limits.calibration.points)
+    points[demand.kind(Phase.ENCODE)] = (Point(16, ENCODE_BYTES, None),)
+    assert not choose_plan(demand, replace(limits, calibration=replace(limits.calibration, points=points))).is_estimate
+    del points[demand.kind(Phase.ENCODE)]
+    assert choose_plan(demand, replace(limits, calibration=replace(limits.calibration, points=points))).is_estimate
+
+
 def test_a_phase_that_waited_for_its_weights_teaches_nothing_about_time() -> None:
     demand, limits = full_demand(), Limits(GIB)
     denoise = choose_plan(demand, limits).phase(Phase.DENOISE)
