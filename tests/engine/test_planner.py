@@ -550,7 +550,7 @@ def test_a_measured_phase_is_predicted_exactly() -> None:
 
 
 def test_a_plan_is_no_estimate_although_the_time_to_encode_was_never_measured() -> None:
-    demand, limits = small_demand(), small_limits(700)
+    demand, limits = small_demand(), small_limits(GIB)
     points = dict(limits.calibration.points)
     points[demand.kind(Phase.ENCODE)] = (Point(16, ENCODE_BYTES, None),)
     assert not choose_plan(demand, replace(limits, calibration=replace(limits.calibration, points=points))).is_estimate
