@@ -299,7 +299,12 @@ class Engine:
         forced: Forced | None = None,
         scopes: Sequence[str] = (),
     ) -> Group:
-        return self._opening.open(requests, latents, forced, scopes)
+        group = self._opening.open(requests, latents, forced, scopes)
+        self._spread_out(group)
+        return group
+
+    def _spread_out(self, group: Group) -> None:
+        """Say what of an opened group lies elsewhere; here nothing does."""
 
     def _preparation(
         self, group: Group, is_cancelled: IsCancelled, wanted: Sequence[Component] = shapes.WEIGHTS

@@ -6,7 +6,7 @@ are those of one GPU, bit for bit, so both must be of one kind; each is planned,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from pixart_ui.engine.opening import Hashes, Locate
 from pixart_ui.engine.placement import Spread
 from pixart_ui.engine.preparation import Preparation
 from pixart_ui.errors import DeviceError
-from pixart_ui.events import Event, LatentArray, PhaseMeasurement
+from pixart_ui.events import Event, PhaseMeasurement
 from pixart_ui.request import ResolvedRequest
 
 
@@ -101,14 +101,8 @@ class PairedEngine(Engine):
         self._encoder.close()
         super().close()  # the last to write what was measured: it has learned from the other
 
-    def _open(
-        self,
-        requests: Sequence[ResolvedRequest],
-        latents: Mapping[int, LatentArray] | None = None,
-        forced: Forced | None = None,
-        scopes: Sequence[str] = (),
-    ) -> Group:
-        group = super()._open(requests, latents, forced, scopes)
+    def _spread_out(self, group: Group) -> None:
+        forced = group.forced
         self._encoder.keep_only(group.sources[placement.TEXT_ENCODER])
         self._spread = None
         if group.missing and (forced is None or forced.residency is None):
@@ -116,7 +110,6 @@ class PairedEngine(Engine):
             self._spread = placement.choose(group.demand(), limits, self._encoder.limits())
         if self._spread is not None:
             group.plan, group.shapes = self._spread.plan, self._spread.shapes
-        return group
 
     def _preparation(
         self, group: Group, is_cancelled: IsCancelled, wanted: Sequence[Component] = shapes.WEIGHTS
