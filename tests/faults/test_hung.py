@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.supervisor import Supervisor, Task
 from pixart_ui.jobs.take_back import MAX_ATTEMPTS
 from pixart_ui.request import GenerationRequest
-from pixart_ui.services import Services, make_folders
+from pixart_ui.services import Services
 from pixart_ui.settings import Settings
 from tests.jobs.parts import request
 from tests.jobs.waiting import wait_until
@@ -66,14 +65,6 @@ def hang(run):
 
 GroupRun._find_latents = hang
 """
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    make_folders(settings := Settings(data_dir=tmp_path, device="cpu"))
-    journal = Journal(settings.journal_path)
-    yield journal
-    journal.close()
 
 
 def test_a_worker_that_hangs_ends_itself_and_its_job_is_given_up_after_three(journal: Journal) -> None:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from pixart_ui.jobs.job import JobState
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.take_back import MAX_ATTEMPTS
-from pixart_ui.services import make_folders
-from pixart_ui.settings import Settings
 from tests.jobs.parts import NUM_STEPS, request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,14 +43,6 @@ journal = Journal(settings.journal_path)
 Worker(settings, journal, engine, name=new_name()).serve(threading.Event(), is_draining=True)
 journal.close()
 """
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    make_folders(settings := Settings(data_dir=tmp_path, device="cpu"))
-    journal = Journal(settings.journal_path)
-    yield journal
-    journal.close()
 
 
 def run_worker(journal: Journal, dies_in_step: int) -> int:
