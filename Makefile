@@ -9,9 +9,10 @@ VENV_PYTHON := .venv/bin/python
 PREPARE = $(or $(PYTHON),$(error Python 3.11 or newer is needed: apt-get install python3 python3-venv)) scripts/prepare.py
 
 # One torch thread in each test process is faster than two in one; of three on two cores one mostly waits for an app.
-# The compiled files of this package serve the many processes that the tests start.
+# The compiled files of this package serve the many processes that the tests start. Two busy processors can keep a process
+# or a browser waiting for longer than a test has patience: one that fails runs once more, and the summary names it.
 TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 GRADIO_ANALYTICS_ENABLED=False HF_HUB_DISABLE_TELEMETRY=1
-PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(TEST_ENV) $(VENV_PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --reruns 1
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

@@ -86,6 +86,7 @@ def test_the_independent_script_imports_nothing_of_this_project_and_knows_its_na
     assert set(independent.STRATEGIES) <= set(peers.STRATEGIES)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_independent_script_draws_or_says_why_not(tmp_path: Path) -> None:
     folder, out = make_toy_checkpoint(tmp_path / "toy"), tmp_path / "independent.json"

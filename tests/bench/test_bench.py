@@ -214,6 +214,7 @@ def test_what_is_predicted_is_in_the_file_before_the_first_run(tmp_path: Path) -
     assert f"remove them when you are done: {toy}-weights" in told
 
 
+@pytest.mark.long
 def test_a_small_machine_is_a_limit_on_ram_and_an_empty_page_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

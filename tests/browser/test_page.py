@@ -83,6 +83,7 @@ def test_the_page_is_shown_after_a_while_though_its_script_does_not_come_so_far(
     context.close()
 
 
+@pytest.mark.long
 def test_pictures_and_what_is_open_outlive_a_restart(tmp_path: Path, browser: Browser) -> None:
     """Not through `visit`: while the app is away, Chromium's console says so, and rightly."""
     with serving(tmp_path / "data") as fresh:
@@ -218,6 +219,7 @@ def test_a_typed_prompt_outlives_a_reload(page: Page) -> None:
     expect(prompt).to_have_value("half a sent")
 
 
+@pytest.mark.long
 def test_eight_tabs_of_one_browser_all_live(server: Server, visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     pages = [visitor.open(server) for _ in range(8)]

@@ -112,6 +112,7 @@ def test_comparisons_are_listed_and_deleted(
     assert mine["id"] not in compare("list", data_dir=data_dir, capsys=capsys).out
 
 
+@pytest.mark.long
 def test_ctrl_c_reports_and_keeps_what_is_measured_and_it_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,7 @@ def distance(one: Any, other: Any) -> float:
     return float(np.linalg.norm(one - other) / np.linalg.norm(other))
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.timeout(600)  # a compiler on a busy machine
 def test_compiled_pictures_are_close_to_others(
@@ -96,6 +97,7 @@ def test_compiled_pictures_are_close_to_others(
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.timeout(600)
 def test_all_blocks_and_later_pictures_share_what_was_compiled(compiling_engine: Engine, toys: dict[str, Path]) -> None:
@@ -112,6 +114,7 @@ def test_all_blocks_and_later_pictures_share_what_was_compiled(compiling_engine:
     assert num_compiled() == count + 1
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.timeout(600)
 def test_the_prompt_that_was_compiled_for_has_no_say_in_another_s_picture(
@@ -125,6 +128,7 @@ def test_the_prompt_that_was_compiled_for_has_no_say_in_another_s_picture(
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.timeout(600)
 def test_every_residency_draws_the_same_compiled_picture(
@@ -146,6 +150,7 @@ def test_every_residency_draws_the_same_compiled_picture(
         np.testing.assert_array_equal(latents, found["resident"])
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.timeout(600)
 def test_compiled_code_keeps_no_weights(toys: dict[str, Path], tmp_path: Path, cache_dir: Path) -> None:

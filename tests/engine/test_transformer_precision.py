@@ -62,6 +62,7 @@ def test_latents_equal_the_stock_pipeline_bit_for_bit(
     require_equal(engine, toys["sigma"], precision=precision, transformer_precision=transformer, steps=2)
 
 
+@pytest.mark.long
 def test_micro_conditions_at_fp8_equal_the_stock_pipeline_bit_for_bit(engine: Engine, toys: dict[str, Path]) -> None:
     """At the others they are the same as without a precision of the transformer's own; see `test_parity.py`."""
     size = {"width": 1024, "height": 1024}

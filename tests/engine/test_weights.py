@@ -389,6 +389,7 @@ print(json.dumps({"events": events, "kept": kept}))
 """
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_goes_on_to_the_same_file(
     store: WeightStore, t5: WeightSource, device: Device, tmp_path: Path
 ) -> None:
@@ -588,7 +589,7 @@ print(kib("VmHWM") - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.NF4])
+@pytest.mark.parametrize("precision", [Precision.FP16, pytest.param(Precision.NF4, marks=pytest.mark.long)])
 def test_memory_holds_a_few_tensors_and_not_the_model(tmp_path: Path, precision: Precision) -> None:
     """256 MB of T5 in tensors of 4 MB."""
     folder = tmp_path / "t5"

@@ -56,6 +56,7 @@ def submit(services: Services, toy: Path, num_images: int = 1) -> tuple[Job, ...
     return services.submit(GenerationRequest.parse(values))
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_mid_step_is_replaced_and_every_picture_comes_once(services: Services, toy: Path) -> None:
     supervisor = Supervisor(services.settings, services.journal)
     supervisor.start()

@@ -67,6 +67,7 @@ def fair(waits: dict[str, float]) -> float:
     return max(waits.values()) / mean(waits.values())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_six_people_wait_alike(shared: SharedServer) -> None:
     assert fair(run(shared, CROWD, 3, 150)) <= 1.5

@@ -133,6 +133,7 @@ def put(page: Page, queries: list[str]) -> int:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_no_search_runs_what_it_looks_for(page: Page) -> None:
     looks = [{"tab": tab, "text": text, "state": "all"} for text in TEXTS for tab in ("queue", "gallery")]

@@ -59,6 +59,7 @@ def test_a_picture_shows_what_the_prompt_says(engine: Engine) -> None:
     assert check(image, PROMPT).is_all_right
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_captions_never_seen_in_training_are_followed(engine: Engine) -> None:
     captions = evaluation_captions()[::76]
