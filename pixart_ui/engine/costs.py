@@ -48,9 +48,9 @@ DENOISE_STATES, DENOISE_BASE_BYTES = 14.5, 64 * MIB
 INT8_DENOISE_STATES = 26.0
 # Weights a second that are rounded or quantized while they are loaded: T5's 4.76 billion took 6.1 s.
 MAKING_RATE = 0.75e9
-# Position bias and scores of T5, for each text its tokens squared: 294 MiB reserved for five texts of 300 tokens in
-# one pass of T5-XXL, 142 for two of them, 32 for texts of a few dozen.
-ENCODE_SCORES, ENCODE_BASE_BYTES = 0.075, 32 * MIB
+# What T5 keeps of each token of a pass while other texts have their turn, and of each two of a text (position bias and
+# scores). T5-XXL took 326 MiB for five texts of 300 tokens, 174 for two of them, 364 for 32 texts of 75 tokens.
+ENCODE_STATES, ENCODE_SCORES, ENCODE_BASE_BYTES = 14.0, 0.029, 32 * MIB
 # Texts run side by side while a block is on the device; more than this many tokens take another pass.
 PASS_TOKENS = 2400
 # Per pixel of the piece and channel of the last level: 2900 to 3100 bytes reserved for 128 channels, whatever the size
@@ -270,8 +270,8 @@ class Costs:
         item = 4 if self.limits.is_cpu else 2
         shape = self.demand.shape(phase)
         if phase is Phase.ENCODE:
-            scores = ENCODE_SCORES * x * self.demand.num_tokens * shape.width * item
-            return WORKSPACE_BYTES + ENCODE_BASE_BYTES + scores + self._widened_bytes(item)
+            states = (ENCODE_STATES + ENCODE_SCORES * self.demand.num_tokens) * x * shape.width * item
+            return WORKSPACE_BYTES + ENCODE_BASE_BYTES + states + self._widened_bytes(item)
         if phase is Phase.DENOISE:
             tokens = x / PATCH_PIXELS**2
             widest = INT8_DENOISE_STATES if self.demand.transformer is TransformerPrecision.INT8 else DENOISE_STATES

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import diffusers
 import torch
@@ -58,9 +58,6 @@ from pixart_ui.events import (
 )
 from pixart_ui.ram import ram
 from pixart_ui.request import Numerics, ResolvedRequest
-
-if TYPE_CHECKING:
-    pass
 
 IsCancelled = Callable[[int], bool]
 Result = TypeVar("Result")
@@ -393,7 +390,8 @@ class Engine:
         with ExitStack() as stack:
             way = compiling.EAGER
             if request.numerics is Numerics.FAST and request.transformer_precision.is_16_bit:
-                stack.enter_context(fused.fused_blocks(transformer, attention.backend_of(kernel)))
+                backend, is_joined = attention.backend_of(kernel), not request.compile_blocks
+                stack.enter_context(fused.fused_blocks(transformer, backend, is_joined=is_joined))
                 way = fused.FUSED
             if request.compile_blocks:
                 stack.enter_context(compiling.compiled_blocks(transformer))

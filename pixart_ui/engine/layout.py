@@ -1,11 +1,13 @@
 """Where each weight of a component lies on its way to the device: plain arithmetic on file headers, no torch.
 
 A *segment* is what travels in one go: the root, or one unit (see `units.py`). Inside a segment every tensor has its
-place, the same for each pass, so that a module's parameters can be views that are made once.
+place, the same for each pass, so that a module's parameters can be views that are made once. Query, key and value
+matrices of an attention lie behind one another, and so do their biases: one product can take them all (`fused.py`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ from pixart_ui.engine.units import Place, aligned, unit_of
 WIDENED: Mapping[str, str] = {"F16": "F32", "BF16": "F32"}
 # What describes quantized weights without being one: needed when the module is made, not when it runs.
 _DESCRIPTIONS = (".quant_map", ".weight_format")
+_ATTENTION_INPUT = re.compile(r"(?P<attention>transformer_blocks\..+)\.to_(?P<letter>[qkv])\.(?P<kind>weight|bias)")
+_LAST = "~"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def lay_out(component: Component, entries: Mapping[str, TensorEntry], *, is_wide
             tables[name] = entry
     return Layout(
         _segment(root, is_widened),
-        tuple(_segment(units[index], is_widened) for index in sorted(units)),
+        tuple(_segment(sorted(units[index], key=_order), is_widened) for index in sorted(units)),
         tables,
         descriptions,
     )
@@ -98,6 +102,12 @@ def spread(num_kept: int, num_units: int) -> frozenset[int]:
     return frozenset(
         index for index in range(num_units) if (index + 1) * num_kept // num_units > index * num_kept // num_units
     )
+
+
+def _order(entry: TensorEntry) -> tuple[str, ...]:
+    """Inside a unit: query, key, value of each attention, biases before weights; then everything else as it comes."""
+    match = _ATTENTION_INPUT.fullmatch(entry.name)
+    return (match["attention"], match["kind"], str("qkv".index(match["letter"]))) if match is not None else (_LAST,)
 
 
 def _segment(entries: Iterable[TensorEntry], is_widened: bool) -> Segment:

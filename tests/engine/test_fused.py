@@ -13,6 +13,9 @@ from torch.nn.attention import SDPBackend
 
 from pixart_ui.engine import fused
 from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.forced import Forced
+from pixart_ui.engine.joined import Joined
+from pixart_ui.events import ImageFailed, Residency
 from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, run
 
 EPS = 1e-6
@@ -78,6 +81,54 @@ def test_states_in_another_layout_come_out_in_the_usual_one(transformer: Any) ->
         inside = block(states, **given)
     assert inside.is_contiguous()
     torch.testing.assert_close(inside, before, rtol=1e-9, atol=1e-9)
+
+
+# Joined
+
+
+def linears(count: int, weights: torch.Tensor, biases: torch.Tensor) -> list[torch.nn.Linear]:
+    """Layers of 4 → 3 whose parameters are views, one behind the other."""
+    layers = []
+    for number in range(count):
+        layer = torch.nn.Linear(4, 3, device="meta")
+        layer.weight = torch.nn.Parameter(weights[12 * number :][:12].view(3, 4), requires_grad=False)
+        layer.bias = torch.nn.Parameter(biases[3 * number :][:3], requires_grad=False)
+        layers.append(layer)
+    return layers
+
+
+def test_layers_that_lie_behind_one_another_are_one_product() -> None:
+    layers, states = linears(3, torch.randn(50), torch.randn(9)), torch.randn(2, 5, 4)
+    joined = Joined.of(*layers)
+    assert joined is not None
+    assert joined.weight.data_ptr() == layers[0].weight.data_ptr()
+    for found, layer in zip(joined(states), layers, strict=True):
+        torch.testing.assert_close(found, layer(states))
+
+
+def test_layers_that_lie_elsewhere_are_not_joined() -> None:
+    one, two, three = linears(3, torch.randn(50), torch.randn(9))
+    apart = torch.nn.Linear(4, 3)
+    assert Joined.of(one, three) is None
+    assert Joined.of(two, one) is None
+    assert Joined.of(one, apart) is None
+    apart.weight = two.weight
+    assert Joined.of(one, apart) is None, "its bias is elsewhere"
+
+
+def test_the_engine_s_attentions_are_joined_wherever_weights_are(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    of = fused._Inputs.of
+    monkeypatch.setattr(fused._Inputs, "of", lambda block: found.append(of(block)) or found[-1])
+    for residency in (Residency.STREAMED, Residency.STAGED, Residency.RESIDENT):
+        events = engine.run(make_requests(toys["sigma"]), lambda _: False, forced=Forced(residency))
+        assert [event for event in events if isinstance(event, ImageFailed)] == []
+    assert len(found) >= 6
+    for inputs in found:
+        assert inputs.of_states is not None
+        assert inputs.of_texts is not None
 
 
 def test_a_block_that_fails_leaves_the_library_s_own_behind(transformer: Any) -> None:

@@ -589,5 +589,15 @@ def test_the_formulas_give_the_published_operations_and_bytes() -> None:
     assert costs.activation_bytes(Phase.DENOISE).value / MIB == pytest.approx(1.1 * 341, rel=0.1)
     assert costs.activation_bytes(Phase.DECODE).value / MIB == pytest.approx(1.1 * 2956, rel=0.1)
     assert costs.activation_bytes(Phase.DECODE, 512).value / MIB == pytest.approx(1.1 * 728, rel=0.15)
-    five_texts = Costs(full_demand(num_texts=5), Limits(0))
-    assert five_texts.activation_bytes(Phase.ENCODE).value / MIB == pytest.approx(1.1 * 326, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("num_texts", "num_tokens", "mib", "within"),
+    [(5, 300, 326, 0.05), (2, 300, 174, 0.05), (32, 75, 364, 0.05), (5, 75, 94, 0.2), (2, 75, 66, 0.3)],
+)
+def test_what_t5_takes_beside_its_weights_is_near_what_was_measured(
+    num_texts: int, num_tokens: int, mib: int, within: float
+) -> None:
+    """On a GPU, reserved. Of few short texts torch's own steps are the larger part."""
+    costs = Costs(full_demand(num_texts=num_texts, num_tokens=num_tokens), Limits(0))
+    assert costs.activation_bytes(Phase.ENCODE).value / MIB == pytest.approx(1.1 * mib, rel=within)
