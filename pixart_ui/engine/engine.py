@@ -20,8 +20,8 @@ import torch
 import transformers
 from PIL import Image
 
-from pixart_ui.catalog import COMPONENTS, Component
-from pixart_ui.engine import attention, compiling, fused, memory, shapes
+from pixart_ui.catalog import Component
+from pixart_ui.engine import attention, compiling, facts, fused, memory, shapes
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand, Limits
@@ -34,6 +34,7 @@ from pixart_ui.engine.forced import Forced
 from pixart_ui.engine.forms import WeightSource
 from pixart_ui.engine.group import Group
 from pixart_ui.engine.known_text import KnownText
+from pixart_ui.engine.ladder import Ladder
 from pixart_ui.engine.opening import Hashes, Locate, Opening
 from pixart_ui.engine.planning import Planning
 from pixart_ui.engine.preparation import Preparation
@@ -54,7 +55,6 @@ from pixart_ui.events import (
     Planned,
     Residency,
     StepDone,
-    SteppedDown,
 )
 from pixart_ui.ram import ram
 from pixart_ui.request import Numerics, ResolvedRequest
@@ -91,6 +91,7 @@ class Engine:
         kept = EmbeddingFiles(files.embeddings_dir) if files.embeddings_dir else None
         self._embeddings = embeddings if embeddings is not None else EmbeddingCache(kept)
         self._planning = Planning(device, files.calibration_path)
+        self._ladder = Ladder(device, self._planning)
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
         self._has_encoded = False
 
@@ -187,7 +188,7 @@ class Engine:
             try:
                 latents, denoising = yield from self._denoise(group, index, preparation, is_cancelled)
                 if index not in group.latents:
-                    yield LatentsReady(index, _as_array(latents), _kernels(group))
+                    yield LatentsReady(index, _as_array(latents), facts.kernels(group))
                 image, decoding = yield from self._decode(group, index, preparation, latents)
             except JournalError:
                 raise  # from asking whether it was cancelled: not this picture's fault
@@ -198,7 +199,10 @@ class Engine:
             except PixArtError as error:
                 yield ImageFailed(index, error.message)
             else:
-                yield ImageReady(index, image, self._facts(group, index, (encoding, denoising, decoding)))
+                measurements = (encoding, denoising, decoding)
+                yield ImageReady(
+                    index, image, facts.of(group, index, measurements, self._device, self._opening.versions)
+                )
 
     def latents_keys(self, requests: Sequence[ResolvedRequest]) -> list[str]:
         """Everything that decides each picture's latents, as text, for requests as `run` takes them.
@@ -325,7 +329,7 @@ class Engine:
             with out_of_memory_as_sentence(Phase.ENCODE, self._device):  # quantizing happens on the device
                 self._components.warm_up.meet_text_encoder()
                 yield from preparation.wait("text_encoder")
-            measurement = yield from self._with_ladder(group, Phase.ENCODE, lambda: self._encode_missing(group))
+            measurement = yield from self._ladder.descend(group, Phase.ENCODE, lambda: self._encode_missing(group))
         else:
             measurement = PhaseClock(Phase.ENCODE, self._device).stop()
         yield PhaseFinished(measurement)
@@ -359,7 +363,7 @@ class Engine:
             measurement = PhaseClock(Phase.DENOISE, self._device).stop()
         else:
             yield from preparation.wait("transformer")
-            latents, measurement = yield from self._with_ladder(
+            latents, measurement = yield from self._ladder.descend(
                 group, Phase.DENOISE, lambda: self._denoise_picture(group, index, is_cancelled), index
             )
         yield PhaseFinished(measurement, index)
@@ -411,7 +415,7 @@ class Engine:
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
         yield PhaseStarted(Phase.DECODE, index)
         yield from preparation.wait("vae")
-        image, measurement = yield from self._with_ladder(
+        image, measurement = yield from self._ladder.descend(
             group, Phase.DECODE, lambda: self._decode_picture(group, index, latents), index
         )
         yield PhaseFinished(measurement, index)
@@ -430,45 +434,6 @@ class Engine:
         yield from ()
         return image, measurement
 
-    def _with_ladder(
-        self,
-        group: Group,
-        phase: Phase,
-        attempt: Callable[[], Generator[Event, None, Result]],
-        index: int | None = None,
-    ) -> Generator[Event, None, Result]:
-        """Try again with a smaller plan for as long as there is one. Raises OutOfMemory where there is none.
-
-        What is finished stays: embeddings, latents, and every picture before this one. `index` is the picture that the
-        phase is at: what it takes is not what the largest of the group takes.
-        """
-        while True:
-            try:
-                return (yield from attempt())
-            except OutOfMemory:
-                group.has_run_out = True
-                reason = self._make_smaller(group, phase, index)
-                if reason is None:
-                    raise
-            memory.collect(self._device)  # not before: while an error is handled, it holds what the attempt had made
-            group.notes.append(reason)
-            yield SteppedDown(phase, group.plan, reason)
-
-    def _make_smaller(self, group: Group, phase: Phase, index: int | None) -> str | None:
-        """Give the group a plan that takes less, or all of the budget; says why, None where nothing is left to try."""
-        demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
-        self._planning.learn_too_small(demand, plan, phase)
-        if self._device.holds_caps and self._cap(group, phase, index) < group.plan.budget_bytes:
-            group.is_cap_lifted = True
-            return f"{phase} took more memory than was predicted: it began again with all of the budget."
-        smaller = self._planning.step_down(demand, plan, phase)
-        if smaller is None or group.has_fixed_residency:
-            return None
-        group.is_tile_lowered |= smaller.phase(Phase.DECODE).tile != plan.phase(Phase.DECODE).tile
-        group.is_cap_lifted |= demand.pixels < group.demand().pixels  # larger ones take more than it predicts
-        group.plan = smaller
-        return f"{phase}: {smaller.phase(phase).reason}."
-
     @contextmanager
     def _phase(self, group: Group, phase: Phase, index: int | None = None) -> Iterator[PhaseClock]:
         """Take off the device what the plan does not want there, cap the allocator, count time and memory."""
@@ -477,18 +442,7 @@ class Engine:
         if phase is not Phase.ENCODE:
             self._components.warm_up.wait()
         with out_of_memory_as_sentence(phase, self._device):
-            yield PhaseClock(phase, self._device, self._cap(group, phase, index))
-
-    def _cap(self, group: Group, phase: Phase, index: int | None = None) -> int:
-        """What torch may reserve: as much as was predicted, all of the budget where that was an estimate.
-
-        A picture that is decoded in pieces of its own is not the one that was predicted.
-        """
-        plan = group.plan
-        is_certain = not plan.is_estimate and not group.is_cap_lifted
-        if index is not None and group.plan_of(index).phase(phase) != plan.phase(phase):
-            is_certain = False
-        return min(plan.phase(phase).predicted_peak_bytes, plan.budget_bytes) if is_certain else plan.budget_bytes
+            yield PhaseClock(phase, self._device, self._ladder.cap(group, phase, index))
 
     def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
         return self._components.on_device(group.sources[COMPONENT_OF[phase]], group.plan.phase(phase))
@@ -504,32 +458,6 @@ class Engine:
             activation_bytes=max(1, reserved - self._components.kept_bytes()) if reserved is not None else None,
             unit_seconds=unit_seconds,
         )
-
-    def _facts(self, group: Group, index: int, measurements: Sequence[PhaseMeasurement]) -> dict[str, Any]:
-        """What the picture's file says beside its request."""
-        return {
-            "plan": group.plan_of(index).as_json(),
-            "notes": list(group.notes),
-            "measurements": {measurement.phase.value: measurement.as_json() for measurement in measurements},
-            "device": {
-                "name": self._device.name,
-                "type": self._device.torch_device.type,
-                "context_bytes": self._device.context_bytes,
-            },
-            "dtypes": {
-                "stored": str(self._device.storage_dtype(group.precision)).removeprefix("torch."),
-                "computed": str(self._device.compute_dtype(group.precision)).removeprefix("torch."),
-                "transformer": str(group.requests[0].transformer_precision),
-            },
-            "kernels": _kernels(group),
-            "versions": dict(self._opening.versions),
-            "components": {name: group.hashes[name] for name in COMPONENTS if name in group.hashes},
-            "revisions": dict(group.located.revisions),
-        }
-
-
-def _kernels(group: Group) -> dict[str, str]:
-    return {"self_attention": group.kernel, "blocks": group.blocks}
 
 
 def _preview(previewer: Previewer, step: Step) -> Image.Image | None:

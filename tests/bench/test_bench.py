@@ -87,6 +87,7 @@ def test_every_strategy_draws_or_says_why_not(stock: dict[str, Any]) -> None:
             assert "\n" not in row["error"]
 
 
+@pytest.mark.long
 def test_ours_draws_in_every_precision_and_numerics(measured: dict[str, Any]) -> None:
     for name in filter(makes_pictures, measured.keys() - {OURS}):
         row = measured[name]
@@ -94,6 +95,7 @@ def test_ours_draws_in_every_precision_and_numerics(measured: dict[str, Any]) ->
         assert row["numerics"] == ("exact" if "exact" in name else "fast")
 
 
+@pytest.mark.long
 def test_our_engine_draws_a_cold_group_and_a_warm_one(measured: dict[str, Any]) -> None:
     row = measured[OURS]
     assert row["error"] is None
@@ -125,6 +127,7 @@ def test_where_the_weights_are_does_not_change_the_latents(stock: dict[str, Any]
     assert len({tuple(stock[name]["latents_sha256"]) for name in SAME_LATENTS}) == 1
 
 
+@pytest.mark.long
 def test_t5_alone_is_measured_streamed_whole_and_as_transformers_has_it(measured: dict[str, Any]) -> None:
     for name, count in (("ours-t5", 7), ("stock-t5", 3)):
         parts = measured[name]["parts"]
@@ -136,6 +139,7 @@ def test_t5_alone_is_measured_streamed_whole_and_as_transformers_has_it(measured
     assert measured["stock-t5"]["parts"][0]["load_seconds"] > 0
 
 
+@pytest.mark.long
 def test_many_runs_say_what_each_left_behind(measured: dict[str, Any]) -> None:
     runs = measured[LEAKS]["runs"]
     assert len(runs) == NUM_RUNS

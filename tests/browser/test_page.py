@@ -232,7 +232,8 @@ def test_eight_tabs_of_one_browser_all_live(server: Server, visit: Callable[...,
 
 
 # Whatever jumps on a quick machine does so on a slow one, where less comes in time.
-@pytest.mark.parametrize("slowdown", [pytest.param(1, marks=pytest.mark.long), 6])
+@pytest.mark.long
+@pytest.mark.parametrize("slowdown", [1, 6])
 def test_nothing_jumps_while_a_picture_is_made(server: Server, visit: Callable[..., Visitor], slowdown: int) -> None:
     """On a slow machine what follows a press comes late, and counts; so does the picture before, with its buttons."""
     server.wait_until_idle()

@@ -205,6 +205,7 @@ def test_a_paused_queue_is_waited_for_and_said_so(toy: Path, tmp_path: Path) -> 
     journal.close()
 
 
+@pytest.mark.long
 def test_jobs_that_somebody_clears_meanwhile_have_ended(toy: Path, tmp_path: Path) -> None:
     arguments = ["generate", "a", "--checkpoint", str(toy), "--steps", "20", "--num-images", "2", "--device", "cpu"]
     with subprocess.Popen(

@@ -87,7 +87,7 @@ def test_latents_equal_the_stock_pipeline_bit_for_bit(
     np.testing.assert_array_equal(latents, stock_latents(toys[toy], request))
 
 
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])
+@pytest.mark.parametrize("precision", [Precision.FP16, pytest.param(Precision.BF16, marks=pytest.mark.long)])
 def test_micro_conditions_equal_the_stock_pipeline_bit_for_bit(
     engine: Engine, toys: dict[str, Path], precision: Precision
 ) -> None:

@@ -32,6 +32,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
     services.journal.close()
 
 
+@pytest.mark.long
 def test_a_device_that_cannot_be_had_does_not_keep_the_others_from_drawing(
     settings: Settings, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

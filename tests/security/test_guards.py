@@ -216,7 +216,7 @@ def test_limits_of_members_are_tighter(bob: Person, ada: Person) -> None:
 def test_an_hour_holds_so_much_work_and_clearing_gives_none_back(eve: Person) -> None:
     refused = None
     for _ in range(120):
-        answer = eve.submit(prompt="x", steps=50, num_images=50)
+        answer = eve.submit(prompt="x", steps=50, num_images=40)  # one that runs takes a moment to be cancelled
         if answer.status_code != 200:
             refused = answer.json()["error"]
             break

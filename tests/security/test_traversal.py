@@ -99,6 +99,7 @@ def texts_to_send(data_dir: str) -> Iterator[str]:
 FIELDS = ("checkpoint", "style", "result", "file")
 
 
+@pytest.mark.long
 def test_each_text_in_one_of_the_fields_that_take_a_name_gives_no_file(shared: SharedServer, bob: Person) -> None:
     filled_in(shared, bob, zip(dict.fromkeys(texts_to_send(str(shared.data_dir))), cycle(FIELDS), strict=False))
 
