@@ -74,9 +74,11 @@ class PairedEngine(Engine):
         return super().info() | {"place": self._place, "beside": self._encoder.info()}
 
     def weigh(self) -> dict[str, Any]:
-        """What lies on both."""
-        found = super().weigh()
-        return found | {"components": found["components"] | self._encoder.weigh()["components"]}
+        """What lies on the own device and, by itself, on the one beside it; a processor's memory is told once."""
+        own, other = super().weigh(), self._encoder.weigh()
+        if not self._device.is_cuda:
+            other |= {"held_bytes": sum(other["components"].values())}
+        return own | {"held_bytes": memory.held_bytes(self._device), "beside": other}
 
     def held_bytes(self) -> int:
         held = super().held_bytes()

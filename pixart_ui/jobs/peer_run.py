@@ -37,6 +37,9 @@ from pixart_ui.request import ResolvedRequest, Scheduler
 ROOT = Path(pixart_ui.__file__).resolve().parent.parent
 CELL = ROOT / "bench" / "cell.py"
 POLL_SECONDS = 0.1
+# Nobody predicts what stock code takes, and it says nothing meanwhile: the slowest strategies of a full-size checkpoint
+# take minutes on a slow disk.
+MOST_SECONDS = 3600.0
 MAX_LAST_CHARS = 300
 WARM_FRACTION = 0.99
 # What passes between the phases, where it is worth a line.
@@ -192,12 +195,18 @@ def visible_gpus(environ: Mapping[str, str], index: int, *, is_spread: bool) -> 
 
 
 def _wait(process: subprocess.Popen[bytes], is_cancelled: Callable[[], bool]) -> None:
+    """Raises Cancelled, and PixArtError for one that seems never to end."""
+    until = time.monotonic() + MOST_SECONDS
     while True:
         try:
             process.wait(timeout=POLL_SECONDS)
         except subprocess.TimeoutExpired:
             if is_cancelled():
                 raise Cancelled from None
+            if time.monotonic() > until:
+                raise PixArtError(
+                    f"Its process did not end within {MOST_SECONDS / 60:g} minutes and was ended."
+                ) from None
         else:
             return
 

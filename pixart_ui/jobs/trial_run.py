@@ -53,6 +53,7 @@ from pixart_ui.jobs import peer_run, trial_result
 from pixart_ui.jobs.group_run import EngineLike, Tell
 from pixart_ui.jobs.job import Job
 from pixart_ui.jobs.journal import Journal
+from pixart_ui.jobs.watchdog import Watchdog
 from pixart_ui.request import ResolvedRequest
 from pixart_ui.settings import Settings
 
@@ -100,6 +101,7 @@ class TrialRun:
         job: Job,
         stop: threading.Event,
         tell: Tell,
+        watchdog: Watchdog,
         warmed: set[str],
     ) -> None:
         assert job.trial is not None
@@ -111,6 +113,7 @@ class TrialRun:
         self._trial = job.trial
         self._stop = stop
         self._tell = tell
+        self._watchdog = watchdog
         self._warmed = warmed
         self._kept = Kept(settings.comparisons_dir)
         self._step = 0
@@ -175,8 +178,8 @@ class TrialRun:
         request = self._job.request
         if request.timesteps is None:
             request = request.model_copy(update={"steps": min(WARM_UP_STEPS, request.steps)})
-        for _ in self._engine.run([request], self._is_cancelled, forced=forced):
-            pass
+        for event in self._engine.run([request], self._is_cancelled, forced=forced):
+            self._watchdog.see(event)
         self._engine.clear()
         self._engine.prepare([self._job.request], self._is_cancelled, forced=forced)
         self._warmed.add(self._trial.comparison)
@@ -187,6 +190,7 @@ class TrialRun:
         read_before = trial_result.bytes_read()
         with Sampling(self._engine.held_bytes, seen.timeline_kind) as sampling:
             for event in self._events(forced, seen):
+                self._watchdog.see(event)
                 self._follow(event, sampling)
                 self._see(event, seen)
         seen.bytes_read = trial_result.bytes_read(since=read_before)
@@ -218,7 +222,7 @@ class TrialRun:
             device_used_bytes=self._engine.device_used_bytes,
         )
         before = self._engine.held_bytes()
-        with TemporaryDirectory(prefix="pixart-ui-peer-") as scratch:
+        with TemporaryDirectory(prefix="pixart-ui-peer-") as scratch, self._watchdog.elsewhere():
             row = peer.run(Path(scratch), lambda: self._is_cancelled(0))
             folder = self._kept.path(self._trial.comparison)
             is_random = trial_result.has_random_weights(self._job.request.checkpoint)

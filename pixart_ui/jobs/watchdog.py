@@ -57,6 +57,17 @@ class Watchdog:
         finally:
             self._deadline = None
 
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Another process works meanwhile, which this one's reads and events say nothing of: not looked at."""
+        deadline, self._deadline = self._deadline, None
+        try:
+            yield
+        finally:
+            if deadline is not None:
+                deadline.begin_anew()
+            self._deadline = deadline
+
     def see(self, event: Event) -> None:
         """The engine said something: it does not hang."""
         if self._deadline is not None:

@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -190,7 +190,7 @@ class Worker:
         run = self._run_of(jobs, stop)
         try:
             is_compiled = jobs[0].request.compile_blocks
-            with self._watchdog.group(is_compiled=is_compiled) if isinstance(run, GroupRun) else nullcontext():
+            with self._watchdog.group(is_compiled=is_compiled):
                 run.run()
         except (JournalError, EngineLost):
             raise
@@ -218,7 +218,7 @@ class Worker:
         """A run of a comparison is always claimed alone."""
         common = (self._settings, self._journal, self._engine)
         if jobs[0].trial is not None:
-            return TrialRun(*common, jobs[0], stop, self._tell, self._warmed)
+            return TrialRun(*common, jobs[0], stop, self._tell, self._watchdog, self._warmed)
         return GroupRun(*common, jobs, stop, self._tell, see=self._watchdog.see)
 
     def _bury_predecessors(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -22,7 +22,15 @@ def memory(workers: Sequence[WorkerStatus], trouble: str | None) -> str:
         told = trouble if trouble is not None else words.NO_WORKER
         return section(words.MEMORY, f'<p class="hint">{escape(told)}</p>', css="memory")
     known = [worker.info for worker in workers if "trouble" not in worker.info]
-    return section(words.MEMORY, "".join(map(_device, known[:MAX_BARS])) + _ram(known), css="memory")
+    devices = [device for info in known for device in _devices(info)]
+    return section(words.MEMORY, "".join(map(_device, devices[:MAX_BARS])) + _ram(known), css="memory")
+
+
+def _devices(info: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The worker's own, and the second GPU of one that has a pair."""
+    yield info
+    if "beside" in info:
+        yield {**info["beside"], "watch": info.get("watch", {}).get("beside", {})}
 
 
 def _device(info: Mapping[str, Any]) -> str:

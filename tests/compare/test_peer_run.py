@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pixart_ui.compare import strategies
-from pixart_ui.errors import DeviceError, InputError, OutOfMemory
+from pixart_ui.errors import DeviceError, InputError, OutOfMemory, PixArtError
 from pixart_ui.jobs import peer_run
 from pixart_ui.jobs.peer_run import PeerRun, refusal
 from pixart_ui.request import ResolvedRequest
@@ -54,6 +56,18 @@ def test_what_stock_code_is_not_asked_here_gets_one_sentence(request_: ResolvedR
     wide = request_.model_copy(update={"width": 128})
     with pytest.raises(InputError, match="is run without a size that is not a square"):
         PeerRun(strategies.parse("diffusers:staged"), wide, {}, GPU, budget_bytes=None, device_used_bytes=lambda: 0)
+
+
+def test_a_process_that_does_not_end_is_ended_and_says_so(
+    request_: ResolvedRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = PeerRun(strategies.parse("diffusers:staged"), request_, {}, GPU, budget_bytes=None, device_used_bytes=int)
+    command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
+    monkeypatch.setattr(peer, "_command", lambda *_: command)
+    monkeypatch.setattr(peer_run, "MOST_SECONDS", 3.0)
+    with pytest.raises(PixArtError, match=r"did not end within 0\.05 minutes"):
+        peer.run(tmp_path, lambda: False)
+    assert not psutil.pid_exists(int((tmp_path / "log").read_text()))
 
 
 def test_a_device_that_settles_a_moment_later_is_back_to_its_baseline() -> None:

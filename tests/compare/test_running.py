@@ -17,8 +17,10 @@ from pixart_ui.compare.comparison import Comparison, Result, State
 from pixart_ui.compare.kept import Kept
 from pixart_ui.compare.recording import NO_REFERENCE, load_arrays, record
 from pixart_ui.compare.sweep import Role, Sweep, default_sweep, parse_axis
+from pixart_ui.engine.engine import Engine
 from pixart_ui.errors import InputError
 from pixart_ui.events import Phase
+from pixart_ui.jobs import deadline, watchdog
 from pixart_ui.jobs.job import JobState
 from pixart_ui.jobs.supervisor import Supervisor
 from pixart_ui.jobs.worker import open_worker
@@ -217,6 +219,25 @@ def shows_its_phases_through_its_run(stock: Result) -> None:
     assert stock.bytes_moved is None
     assert stock.baseline is not None
     assert stock.baseline.is_kept
+
+
+def test_a_run_whose_engine_hangs_is_noticed(own: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker is to end itself then; here it is only told, and goes on."""
+    told, goes_on = [], threading.Event()
+
+    def on_hang(reason: str) -> None:
+        told.append(reason)
+        goes_on.set()
+
+    draw = Engine._denoise_picture
+    monkeypatch.setattr(Engine, "_denoise_picture", lambda *args: goes_on.wait(60) and draw(*args))
+    monkeypatch.setattr(deadline, "SPARE_SECONDS", 1.0)
+    monkeypatch.setattr(deadline, "FACTOR", 0.1)
+    monkeypatch.setattr(watchdog, "bytes_read", int)  # what other tests of this process read
+    own.start_comparison(strategies("staged"))
+    with open_worker(own, name="one", on_hang=on_hang) as worker:
+        worker.serve(threading.Event(), is_draining=True)
+    assert "in the phase denoise, far longer than predicted" in told[0]
 
 
 def test_a_transformer_that_only_a_gpu_can_have_is_listed(services: Services) -> None:

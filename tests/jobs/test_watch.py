@@ -46,6 +46,16 @@ def test_a_worker_tells_what_lies_on_its_device_and_what_each_group_left(
     assert [group[1:] for group in found["groups"]] == [[HELD - WEIGHTS, RSS]]
 
 
+def test_a_second_gpu_is_told_by_itself_and_counts_beside_the_weights() -> None:
+    other = {"components": {"text_encoder": WEIGHTS}, "held_bytes": WEIGHTS + 2 * GRAIN_BYTES, "rss_bytes": RSS}
+    watch = Watch(lambda: scales(beside=other))
+    watch.note_group(1)
+    found = watch.news()["watch"]
+    assert found["held_bytes"] == HELD
+    assert found["beside"] == {"components": other["components"], "held_bytes": other["held_bytes"]}
+    assert found["groups"][0][1] == HELD - WEIGHTS + 2 * GRAIN_BYTES
+
+
 def test_memory_that_flickers_is_no_news() -> None:
     held = HELD
     watch = Watch(lambda: scales(held_bytes=held))

@@ -54,6 +54,15 @@ def test_a_phase_of_which_nothing_comes_is_overdue_and_is_named(looking: Looking
         )
 
 
+def test_what_another_process_does_is_not_overdue(looking: Looking) -> None:
+    with looking.dog.group():
+        looking.for_seconds(UNPLANNED_SECONDS - 1)
+        with looking.dog.elsewhere():
+            assert looking.for_seconds(10 * UNPLANNED_SECONDS) is None
+        assert looking.for_seconds(UNPLANNED_SECONDS) is None, "it has its time from then on"
+        assert looking.for_seconds(2) is not None
+
+
 def test_compiling_is_waited_for(looking: Looking) -> None:
     with looking.dog.group(is_compiled=True):
         looking.dog.see(PLANNED)

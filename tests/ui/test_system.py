@@ -99,6 +99,18 @@ def test_memory_is_told_by_component_and_adds_up_to_the_card(services: Services,
     assert sum(shares) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_both_gpus_of_a_pair_have_their_own_bar(services: Services, live: Live) -> None:
+    other = GPU | {"device": "cuda:1", "memory_free_bytes": GIB}
+    held = {"components": {"text_encoder": 9 * GIB}, "held_bytes": 9 * GIB}
+    work(services, beside=other, watch=GPU["watch"] | {"beside": held})
+    one, two = re.findall("<h3>.*?(?=<h3>|$)", regions(live)["system-memory"], re.DOTALL)
+    assert "8.0 GiB of 12.0 GiB VRAM" in text(one)
+    assert "Transformer 1.2 GiB" in text(one)
+    assert "11.0 GiB of 12.0 GiB VRAM" in text(two)
+    assert "T5 9.0 GiB" in text(two)
+    assert "Transformer 0" in text(two)
+
+
 def test_what_does_not_add_up_never_goes_below_nothing(services: Services, live: Live) -> None:
     work(services, memory_free_bytes=20 * GIB, watch={"components": {"vae": 30 * GIB}, "held_bytes": GIB})
     shares = [float(part) for part in re.findall(r"--part:([\d.]+)", regions(live)["system-memory"])]
