@@ -7,6 +7,7 @@ under them, so that the figure stays one page. It knows pictures and numbers, no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,12 +68,9 @@ def guides(shown: Sequence[Shown], words: Words, *, budget_bytes: int | None = N
     """Pictures from the most memory to the least over the memory line; those without a picture come last."""
     ordered = sorted(shown, key=lambda one: (one.picture is None, -(one.memory_bytes or 0)))
     layout = SMALL if len(ordered) > MANY else LARGE
-    columns = max(2, min(layout.columns, len(ordered)))
+    columns = max(2, _columns(len(ordered), layout.columns))
     width = 2 * MARGIN + columns * layout.picture + (columns - 1) * layout.gap
-    rows = [
-        _row(ordered[start : start + layout.columns], layout, scheme)
-        for start in range(0, len(ordered), layout.columns)
-    ]
+    rows = [_row(ordered[start : start + columns], layout, scheme) for start in range(0, len(ordered), columns)]
     title = title_lines(width, words, scheme)
     top = MARGIN + 0.27 * len(title) + 0.42
     sheet = Sheet(width, top + sum(row.height + row.below + row.line for row in rows) + MARGIN, scheme)
@@ -86,6 +84,11 @@ def guides(shown: Sequence[Shown], words: Words, *, budget_bytes: int | None = N
             _draw_line(sheet, place, row.shown, layout, (highest, _first(ordered)), budget_bytes)
         top += row.height + row.below + row.line
     return sheet.png()
+
+
+def _columns(count: int, most: int) -> int:
+    """As many a row as make the rows most alike."""
+    return math.ceil(count / math.ceil(count / most)) if count else most
 
 
 def _row(shown: Sequence[Shown], layout: Layout, scheme: Scheme) -> _Row:
@@ -183,7 +186,7 @@ def _draw_line(
 ) -> None:
     """The memory line, each point under the middle of its picture; shares are of the figure's first point."""
     scheme, (top, height, span), (highest, first) = sheet.scheme, place, scale
-    axes = sheet.axes(MARGIN, top + 0.25, span, height - 0.45 - ROW_GAP)
+    axes = sheet.axes(MARGIN, top + 0.4, span, height - 0.5 - ROW_GAP)
     axes.set(xlim=(0, span), ylim=(0, highest * 1.08), xticks=[], yticks=[])
     axes.axhline(0, color=scheme.line, linewidth=1)
     points = [
@@ -197,10 +200,11 @@ def _draw_line(
     axes.plot(xs, ys, color=scheme.accent, linewidth=2, solid_joinstyle="round")
     axes.scatter(xs, ys, s=46, color=scheme.accent, edgecolor=scheme.paper, linewidth=1.5, zorder=3, clip_on=False)
     for x, y in points:
-        above = {"va": "bottom", "offset": (0, 9), "halo": scheme.paper}
-        label(axes, x, y, show_bytes(y), scheme.ink, size=10, is_bold=True, **above)
-        if y != first:
-            label(axes, x, y, _signed(y / first - 1), scheme.quiet, size=9, va="top", offset=(0, -9))
+        above = {"va": "bottom", "halo": scheme.paper}
+        has_share = y != first
+        label(axes, x, y, show_bytes(y), scheme.ink, size=10, is_bold=True, offset=(0, 21 if has_share else 9), **above)
+        if has_share:
+            label(axes, x, y, _signed(y / first - 1), scheme.quiet, size=9, offset=(0, 8), **above)
 
 
 def _first(ordered: Sequence[Shown]) -> int:
