@@ -13,10 +13,11 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from pixart_ui.commands.flags import add_device_flags, add_worker_flags
-from pixart_ui.commands.lifeline import say, start_log, stop_event
+from pixart_ui.commands.lifeline import leaving_at_once, say, start_log, stop_event
 from pixart_ui.errors import PixArtError
 from pixart_ui.jobs.lock import DeviceTaken
 from pixart_ui.jobs.worker import leave, new_name, open_worker
@@ -47,10 +48,13 @@ def run(settings: Settings, args: argparse.Namespace) -> int:
 
         return join(args.joined, settings, os.environ, stop)
     try:
-        services = Services.open(settings)
-        start_log(settings, has_supervisor=args.lifeline)
-        name = args.name if args.name is not None else new_name()
-        with open_worker(services, name=name, on_hang=partial(_leave, args.lifeline)) as worker:
+        with ExitStack() as opened:
+            with leaving_at_once(stop):
+                services = Services.open(settings)
+                start_log(settings, has_supervisor=args.lifeline)
+                name = args.name if args.name is not None else new_name()
+                on_hang = partial(_leave, args.lifeline)
+                worker = opened.enter_context(open_worker(services, name=name, on_hang=on_hang))
             say(args.lifeline, event="ready")
             log.info("ready")
             worker.serve(stop)
