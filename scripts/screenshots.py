@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from pixart_ui.gallery.picture import PictureFilter
 from pixart_ui.jobs.job import JobState
 from pixart_ui.request import GenerationRequest
 from pixart_ui.services import Services
@@ -23,6 +25,21 @@ OTHERS = (
     "a pink heart to the right of a yellow star, neon",
     "an orange sun above a purple mountain, pixel art",
     "a yellow moon above a purple house at night",
+)
+# What a gallery holds after a while.
+EARLIER = (
+    "a white house to the right of a green tree at dawn",
+    "a purple star above a blue mountain in the rain, neon",
+    "a red boat by the sea at sunset",
+    "a yellow sun above a green tree, watercolour",
+    "a white moon above a blue mountain in the snow",
+    "a pink house to the left of a yellow tree, pixel art",
+    "an orange star above a purple boat by the sea at night",
+    "a green heart to the left of a red heart, sketch",
+    "a blue house on a hill in the rain",
+    "a red tree to the right of a white house at sunset, watercolour",
+    "a yellow star above a red house in the snow",
+    "a purple mountain under an orange moon, neon",
 )
 LINES = "a {red|blue} circle above a green square __tiny-time__\na yellow moon above a purple house"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -43,6 +60,7 @@ def main() -> None:
 
 def take_all(browser: Browser, server: Server, out: Path) -> None:
     with_page(browser, server, DESK, "light", out / "single-empty-light-1280.png")
+    draw_earlier(server)
     first = open_page(browser, server, DESK, "light")
     for number, prompt in enumerate(OTHERS):
         first.get_by_label("Seed", exact=True).fill(str(number + 1))
@@ -52,6 +70,7 @@ def take_all(browser: Browser, server: Server, out: Path) -> None:
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
             with_page(browser, server, size, scheme, out / f"single-{scheme}-{name}.png", prompt=PROMPT)
+    leave_one(server)
     for tab in ("gallery", "system"):
         for scheme in ("light", "dark"):
             with_tab(browser, server, scheme, tab, out / f"{tab}-{scheme}-1280.png")
@@ -62,6 +81,26 @@ def take_all(browser: Browser, server: Server, out: Path) -> None:
     for size, name in ((DESK, "1280"), (PHONE, "390")):
         for scheme in ("light", "dark"):
             with_queue(browser, server, size, scheme, out / f"queue-{scheme}-{name}.png")
+
+
+def draw_earlier(server: Server) -> None:
+    services = Services.open(server.settings)
+    asked = [GenerationRequest.parse({"prompt": prompt, "seed": seed}) for seed, prompt in enumerate(EARLIER, start=20)]
+    jobs = services.enqueue(asked)
+    deadline = time.monotonic() + 600
+    while services.journal.has_open([job.id for job in jobs]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    services.journal.close()
+
+
+def leave_one(server: Server) -> None:
+    """The same picture was drawn for each screen and scheme: the Gallery need not show it so often."""
+    services = Services.open(server.settings)
+    services.gallery.refresh()
+    _, *others = services.journal.picture_ids(PictureFilter(text=PROMPT))
+    services.gallery.delete(others)
+    services.gallery.purge(others)
+    services.journal.close()
 
 
 def add_jobs(server: Server) -> None:

@@ -27,7 +27,17 @@ def wall(look: GalleryLook, pictures: Sequence[Picture]) -> str:
     """In the trash with a word on how long they stay."""
     shots = "".join(_shot(picture) for picture in pictures)
     stay = words.TRASH_HINT.format(days=TRASH_DAYS) if look.kind is Kind.DELETED else ""
-    return f'<p class="hint stay">{stay}</p><ul class="shots" data-keyed aria-label="{words.PICTURES}">{shots}</ul>'
+    even = _even(pictures)
+    return (
+        f'<p class="hint stay">{stay}</p><ul class="shots" data-keyed{even} aria-label="{words.PICTURES}">{shots}</ul>'
+    )
+
+
+def _even(pictures: Sequence[Picture]) -> str:
+    """For pictures of one shape, which stand in columns; others fill rows of one height."""
+    if len({picture.width / picture.height for picture in pictures}) != 1:
+        return ""
+    return f' data-even style="--w:{pictures[0].width};--h:{pictures[0].height}"'
 
 
 def _shot(picture: Picture) -> str:

@@ -88,6 +88,14 @@ def test_pictures_are_shown_newest_first_with_their_prompts_as_texts(services: S
     assert "<img src=x" not in html
 
 
+def test_pictures_of_one_shape_stand_in_columns_and_others_in_rows(services: Services) -> None:
+    make(services, width=128, height=128)
+    make(services, width=64, height=64)
+    assert 'data-even style="--w:64;--h:64"' in gallery_regions(services, GalleryLook())["gallery-grid"]
+    make(services, width=128, height=64)
+    assert "data-even" not in gallery_regions(services, GalleryLook())["gallery-grid"]
+
+
 def test_clearing_the_queue_leaves_the_gallery_as_it_is(services: Services) -> None:
     job = make(services)
     services.journal.clear_finished()
