@@ -28,16 +28,16 @@ OTHERS = (
 )
 # What a gallery holds after a while.
 EARLIER = (
-    "a white house to the right of a green tree at dawn",
+    "a blue house to the right of a green tree at dawn",
     "a purple star above a blue mountain in the rain, neon",
     "a red boat by the sea at sunset",
     "a yellow sun above a green tree, watercolour",
-    "a white moon above a blue mountain in the snow",
+    "an orange moon above a blue mountain in the snow",
     "a pink house to the left of a yellow tree, pixel art",
     "an orange star above a purple boat by the sea at night",
     "a green heart to the left of a red heart, sketch",
     "a blue house on a hill in the rain",
-    "a red tree to the right of a white house at sunset, watercolour",
+    "a red tree to the right of a yellow house at sunset, watercolour",
     "a yellow star above a red house in the snow",
     "a purple mountain under an orange moon, neon",
 )

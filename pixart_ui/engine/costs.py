@@ -51,6 +51,8 @@ MAKING_RATE = 0.75e9
 # What T5 keeps of each token of a pass while other texts have their turn, and of each two of a text (position bias and
 # scores). T5-XXL took 326 MiB for five texts of 300 tokens, 174 for two of them, 364 for 32 texts of 75 tokens.
 ENCODE_STATES, ENCODE_SCORES, ENCODE_BASE_BYTES = 14.0, 0.029, 32 * MIB
+# What a pass takes for each unit of T5 however short its texts are: PixArt-Tiny's dozen took 34 ms for 20 tokens.
+PASS_UNIT_SECONDS, PROCESSOR_PASS_UNIT_SECONDS = 100e-6, 2e-3
 # Texts run side by side while a block is on the device; more than this many tokens take another pass.
 PASS_TOKENS = 2400
 # Per pixel of the piece and channel of the last level: 2900 to 3100 bytes reserved for 128 channels, whatever the size
@@ -245,7 +247,9 @@ class Costs:
         """Seconds of one pass of texts, step or picture on a device that nothing is known of."""
         rate = self.limits.compute_rate
         if phase is Phase.ENCODE:
-            return 2.0 * self.demand.shape(phase).num_parameters * x / rate
+            shape = self.demand.shape(phase)
+            unit_seconds = PROCESSOR_PASS_UNIT_SECONDS if self.limits.is_cpu else PASS_UNIT_SECONDS
+            return shape.num_units * unit_seconds + 2.0 * shape.num_parameters * x / rate
         if phase is Phase.DENOISE:
             return self._step_flops(x) / rate
         efficiency = PROCESSOR_DECODE_EFFICIENCY if self.limits.is_cpu else DECODE_EFFICIENCY

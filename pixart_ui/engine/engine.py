@@ -93,7 +93,7 @@ class Engine:
         self._planning = Planning(device, files.calibration_path)
         self._ladder = Ladder(device, self._planning)
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
-        self._has_encoded = False
+        self._met = set[str]()
 
     @classmethod
     def open(
@@ -346,9 +346,10 @@ class Engine:
                     self._embeddings.put(key, embedding)
             measurement = clock.stop(encoder)
             seconds = (measurement.seconds - measurement.load_seconds) / demand.num_passes
-            # A process's first pass meets cold kernels, which a longer text would not meet more of: no time is learned.
-            self._learn(group.plan, demand, measurement, seconds if self._has_encoded else None)
-            self._has_encoded = True
+            # The first of its kind meets cold kernels, which a longer text would not meet more of: no time is learned.
+            kind = demand.kind(Phase.ENCODE)
+            self._learn(group.plan, demand, measurement, seconds if kind in self._met else None)
+            self._met.add(kind)
         yield from ()
         return measurement
 

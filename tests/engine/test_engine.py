@@ -125,6 +125,21 @@ def test_the_same_prompt_again_skips_the_text_encoder(engine: Engine, toys: dict
     assert not encode_facts(3, "a blue circle").measurement.is_cached
 
 
+def test_the_first_text_of_each_precision_teaches_no_time(engine: Engine, toys: dict[str, Path]) -> None:
+    """It meets cold kernels."""
+
+    def times() -> dict[str, bool]:
+        points = engine._planning._calibration.points
+        return {kind.split("/")[2]: known[-1].seconds is not None for kind, known in points.items() if "encode" in kind}
+
+    for prompt in ("a red circle", "a blue circle"):
+        run(engine, make_requests(toys["sigma"], prompt=prompt))
+    run(engine, make_requests(toys["sigma"], prompt="a green circle", precision="int8"))
+    assert times() == {"fp16": True, "int8": False}
+    run(engine, make_requests(toys["sigma"], prompt="a pink circle", precision="int8"))
+    assert times() == {"fp16": True, "int8": True}
+
+
 def test_precisions_give_near_but_different_embeddings(engine: Engine, toys: dict[str, Path]) -> None:
     states = {
         precision: engine.embed(make_requests(toys["sigma"], precision=precision))[0][0].states

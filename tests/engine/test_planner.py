@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -589,6 +590,18 @@ def test_the_formulas_give_the_published_operations_and_bytes() -> None:
     assert costs.activation_bytes(Phase.DENOISE).value / MIB == pytest.approx(1.1 * 341, rel=0.1)
     assert costs.activation_bytes(Phase.DECODE).value / MIB == pytest.approx(1.1 * 2956, rel=0.1)
     assert costs.activation_bytes(Phase.DECODE, 512).value / MIB == pytest.approx(1.1 * 728, rel=0.15)
+
+
+def test_a_short_text_that_was_measured_says_little_of_long_ones() -> None:
+    """What a pass takes however short its texts are is no part of what each token takes."""
+    shape = ComponentShape(0, (MIB,) * 12, num_parameters=5_000_000, width=256)
+    demand = replace(full_demand(num_texts=7, num_tokens=77), shapes={"text_encoder": shape})
+    limits = Limits(GIB, is_cpu=True)
+    formula = partial(Costs(demand, limits).seconds_formula, Phase.ENCODE, None)
+    kind = demand.kind(Phase.ENCODE)
+    known = Calibration().learn(kind, 20, activation_bytes=None, seconds=0.06, formula=formula)
+    seconds = Costs(demand, replace(limits, calibration=known)).unit_seconds(Phase.ENCODE).value
+    assert 0.06 < seconds < 0.6
 
 
 @pytest.mark.parametrize(
