@@ -25,6 +25,7 @@ PROMPT = "a red circle above a blue square at sunset"
 MAX_ERROR_CHARS = 300
 # What is spread over several GPUs is another strategy on one.
 NUM_GPUS = 2
+GIB = 2**30
 POLL_SECONDS = 0.2
 
 
@@ -172,12 +173,81 @@ def compile_transformer(asked: Asked) -> None:
     draw(pipe, asked)
 
 
-def balanced(asked: Asked) -> None:
+def compile_blocks(asked: Asked) -> None:
+    """Block by block, which diffusers does where a model names the class of its blocks; PixArt's does not."""
+    pipe = pipeline(asked).to(asked.device)
+    pipe.transformer._repeated_blocks = [type(pipe.transformer.transformer_blocks[0]).__name__]
+    pipe.transformer.compile_repeated_blocks(fullgraph=True)
+    draw(pipe, asked)
+
+
+def traced(asked: Asked) -> None:
+    """The pipeline calls what `torch.jit.trace` made of the transformer."""
     import torch
 
-    if (found := torch.cuda.device_count()) < NUM_GPUS:
-        raise RuntimeError(f"needs {NUM_GPUS} GPUs, there are {found}")
-    draw(pipeline(asked, device_map="balanced"), asked)
+    pipe = pipeline(asked).to(asked.device)
+    model = pipe.transformer
+
+    class TensorsOnly(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Any, text: Any, mask: Any, time: Any) -> Any:
+            sizes = {"resolution": None, "aspect_ratio": None}
+            return self.model(
+                x,
+                encoder_hidden_states=text,
+                encoder_attention_mask=mask,
+                timestep=time,
+                added_cond_kwargs=sizes,
+                return_dict=False,
+            )[0]
+
+    side, like = asked.size // 8, {"device": asked.device, "dtype": model.dtype}
+    example = (
+        torch.zeros(2, 4, side, side, **like),
+        torch.zeros(2, 300, model.config.caption_channels, **like),
+        torch.ones(2, 300, device=asked.device),
+        torch.ones(2, device=asked.device, dtype=torch.int64),
+    )
+    with torch.no_grad():
+        trace = torch.jit.trace(TensorsOnly(), example)  # type: ignore[no-untyped-call]
+    model.forward = lambda x, **given: (
+        trace(x, given["encoder_hidden_states"], given["encoder_attention_mask"], given["timestep"]),
+    )
+    draw(pipe, asked)
+
+
+def sharded(asked: Asked) -> None:
+    """From a copy that is saved in small files first, in a process of its own, so that it leaves nothing behind."""
+    with tempfile.TemporaryDirectory() as folder:
+        save = (
+            "import sys, torch; from diffusers import DiffusionPipeline;"
+            "pipe = DiffusionPipeline.from_pretrained(sys.argv[1], torch_dtype=getattr(torch, sys.argv[3]));"
+            "pipe.save_pretrained(sys.argv[2], max_shard_size='500MB')"
+        )
+        kind = str(dtype(asked)).removeprefix("torch.")
+        subprocess.run([sys.executable, "-c", save, str(asked.folder), folder, kind], check=True)
+        asked.folder = Path(folder)
+        draw(pipeline(asked).to(asked.device), asked)
+
+
+def group_leaf_disk(asked: Asked) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        group_offload(**LEAF, offload_to_disk_path=folder)(asked)
+
+
+def balanced(*, bytes_a_gpu: int | None = None) -> Callable[[Asked], None]:
+    def strategy(asked: Asked) -> None:
+        import torch
+
+        if (found := torch.cuda.device_count()) < NUM_GPUS:
+            raise RuntimeError(f"needs {NUM_GPUS} GPUs, there are {found}")
+        most = None if bytes_a_gpu is None else dict.fromkeys(range(found), bytes_a_gpu)
+        draw(pipeline(asked, device_map="balanced", max_memory=most), asked)
+
+    return strategy
 
 
 def pipeline_auto(asked: Asked) -> None:
@@ -321,6 +391,7 @@ STRATEGIES: dict[str, Callable[[Asked], None]] = {
     "layerwise-fp8": layerwise_fp8,
     "layerwise-fp8-t5": layerwise_fp8_t5,
     "vae-tiling": vae_tiling,
+    "at-once": resident,
     "at-once-slicing": vae_slicing,
     "vae-channels-last": vae_channels_last,
     "attention-math": attention_kernel("MATH"),
@@ -333,11 +404,17 @@ STRATEGIES: dict[str, Callable[[Asked], None]] = {
     "attention-xformers": attention_xformers,
     "pipeline-auto": pipeline_auto,
     "staged-load-in-8bit": staged(**INT8),
-    "balanced": balanced,
+    "balanced": balanced(),
+    "balanced-max-memory": balanced(bytes_a_gpu=10 * GIB),
+    "staged-max-memory": staged(max_memory={0: 8 * GIB - GIB // 2, "cpu": 48 * GIB}),
     "group-leaf-record": group_offload(**LEAF, **STREAM, record_stream=True),
     "group-leaf-low-cpu": group_offload(**LEAF, **STREAM, low_cpu_mem_usage=True),
     "group-leaf": group_offload(**LEAF),
+    "sharded": sharded,
+    "traced": traced,
+    "compile-blocks": compile_blocks,
     "compile": compile_transformer,
+    "group-leaf-disk": group_leaf_disk,
 }
 
 
@@ -404,7 +481,7 @@ def _start(name: str, asked: Asked, logs: Path) -> subprocess.Popen[bytes]:
     # `device_map="auto"` would spread over all GPUs, and is about one here.
     gpu = (
         {}
-        if name == "balanced"
+        if name.startswith("balanced")
         else {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
     )
     # This file's own folder must not be where the process looks for modules: it has others by these names.
