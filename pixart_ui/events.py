@@ -40,7 +40,8 @@ class PhasePlan:
     Where its component is streamed, `kept_units` of its units (see `engine/units.py`) stay on the device for the
     phase and the others pass through `slots` slots. `tile` is the side in pixels of the pieces that are decoded one
     after the other, None for the whole picture at once. `predicted_peak_bytes` is what torch will have reserved,
-    components that stay from other phases included; `predicted_seconds` is for the whole group.
+    components that stay from other phases included; `predicted_seconds` is for the whole group. A decode that
+    `is_beside` runs while the next picture is denoised, and both peaks are those of both together.
     """
 
     phase: Phase
@@ -51,6 +52,7 @@ class PhasePlan:
     kept_units: int = 0
     slots: int = 0
     tile: int | None = None
+    is_beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class PhaseMeasurement:
 
     `peak_allocated_bytes` and `peak_reserved_bytes` are torch's, `device_used_bytes` is what the driver's own library
     reports for the whole device (NVML); all three are None on a CPU, where `peak_rss_bytes` is the process's peak.
-    `load_seconds` is the part of `seconds` that loading took. `is_cached` says that nothing had to be computed.
+    `load_seconds` is the part of `seconds` that loading took. `is_cached` says that nothing had to be computed. While a
+    picture is decoded beside the next one's steps, the time counts as decoding, and peaks are those of both.
     """
 
     phase: Phase

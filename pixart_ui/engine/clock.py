@@ -29,20 +29,30 @@ OUT_OF_MEMORY_WORDS = (
 
 
 class PhaseClock:
-    """Runs from construction to `stop`. No more than `cap_bytes` of a GPU will be reserved meanwhile."""
+    """Runs from construction to `stop`. No more than `cap_bytes` of a GPU will be reserved meanwhile.
 
-    def __init__(self, phase: Phase, device: Device, cap_bytes: int | None = None) -> None:
+    A phase that does not begin alone shares cap and peaks with the one that runs already.
+    """
+
+    def __init__(self, phase: Phase, device: Device, cap_bytes: int | None = None, *, is_alone: bool = True) -> None:
         self._started = time.perf_counter()  # giving back what the last phase left is a part of what this one takes
-        memory.begin_phase(device, cap_bytes)
+        self.is_alone = is_alone
+        if is_alone:
+            memory.begin_phase(device, cap_bytes)
+        else:
+            memory.cap(device, cap_bytes)
         self._phase = phase
         self._device = device
 
-    def stop(self, component: Loaded | None = None) -> PhaseMeasurement:
-        """What the phase took; without a component nothing had to be computed."""
-        peaks = memory.peaks(self._device)
+    def stop(self, component: Loaded | None = None, *, since: float = 0.0, is_waiting: bool = True) -> PhaseMeasurement:
+        """What the phase took; without a component nothing had to be computed.
+
+        The time before `since`, by `time.perf_counter`, was another's. `is_waiting`: for all that is queued.
+        """
+        peaks = memory.peaks(self._device, is_waiting=is_waiting)
         return PhaseMeasurement(
             phase=self._phase,
-            seconds=time.perf_counter() - self._started,
+            seconds=time.perf_counter() - max(self._started, since),
             load_seconds=component.load_seconds if component is not None else 0.0,
             weight_bytes=component.weight_bytes if component is not None else 0,
             bytes_moved=component.bytes_moved if component is not None else 0,

@@ -19,10 +19,16 @@ def decode(vae: Any, latents: torch.Tensor, request: ResolvedRequest, tile: int 
 
     `tile` is the side in pixels of the overlapping pieces that are decoded one after the other; None is all at once.
     """
+    return Image.fromarray(decoded_bytes(vae, latents, request, tile).cpu().numpy())
+
+
+@torch.no_grad()
+def decoded_bytes(vae: Any, latents: torch.Tensor, request: ResolvedRequest, tile: int | None = None) -> torch.Tensor:
+    """The same as bytes `[height, width, 3]`, still where the VAE is."""
     _set_tile(vae, tile)
     pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
     pixels = PixArtImageProcessor.resize_and_crop_tensor(pixels, request.width, request.height)
-    return Image.fromarray(_to_bytes(pixels)[0].cpu().numpy())
+    return _to_bytes(pixels)[0]
 
 
 def _to_bytes(pixels: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from PIL import Image
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import attention, compiling, facts, fused, memory, shapes
+from pixart_ui.engine.beside import Fetched, HeadStart, SideStream
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand, Limits
-from pixart_ui.engine.decode import decode
+from pixart_ui.engine.decode import decode, decoded_bytes
 from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
 from pixart_ui.engine.device import Device, open_device, used_bytes
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
@@ -60,6 +62,7 @@ from pixart_ui.ram import ram
 from pixart_ui.request import Numerics, ResolvedRequest
 
 IsCancelled = Callable[[int], bool]
+Denoised = tuple[torch.Tensor, PhaseMeasurement]
 Result = TypeVar("Result")
 PREVIEWS_A_PICTURE = 8
 log = logging.getLogger(__name__)
@@ -94,6 +97,7 @@ class Engine:
         self._ladder = Ladder(device, self._planning)
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
         self._met = set[str]()
+        self._side = SideStream(device.torch_device)
 
     @classmethod
     def open(
@@ -184,12 +188,28 @@ class Engine:
         except Cancelled:
             yield from (ImageFailed(index, "Cancelled.", is_cancelled=True) for index in range(len(group.requests)))
             return
-        for index in range(len(group.requests)):
+        pictures = range(len(group.requests))
+        with ExitStack() as ended:
+            own = [HeadStart(self._denoise(group, index, preparation, is_cancelled)) for index in pictures]
+            for start in own:
+                ended.callback(start.close)
+            yield from self._draw_pictures(group, preparation, encoding, own)
+
+    def _draw_pictures(
+        self,
+        group: Group,
+        preparation: Preparation,
+        encoding: PhaseMeasurement,
+        denoisings: Sequence[HeadStart[Denoised]],
+    ) -> Iterator[Event]:
+        """The last two verbs, one picture beside the next where that was planned."""
+        for index, own in enumerate(denoisings):
             try:
-                latents, denoising = yield from self._denoise(group, index, preparation, is_cancelled)
+                latents, denoising = yield from own.rest()
                 if index not in group.latents:
                     yield LatentsReady(index, _as_array(latents), facts.kernels(group))
-                image, decoding = yield from self._decode(group, index, preparation, latents)
+                following = denoisings[index + 1] if group.is_decoded_beside(index) else None
+                image, decoding = yield from self._decode(group, index, preparation, latents, following)
             except JournalError:
                 raise  # from asking whether it was cancelled: not this picture's fault
             except Cancelled:
@@ -355,7 +375,7 @@ class Engine:
 
     def _denoise(
         self, group: Group, index: int, preparation: Preparation, is_cancelled: IsCancelled
-    ) -> Generator[Event, None, tuple[torch.Tensor, PhaseMeasurement]]:
+    ) -> Generator[Event, None, Denoised]:
         if is_cancelled(index):
             raise Cancelled
         yield PhaseStarted(Phase.DENOISE, index)
@@ -370,9 +390,7 @@ class Engine:
         yield PhaseFinished(measurement, index)
         return latents, measurement
 
-    def _denoise_picture(
-        self, group: Group, index: int, is_cancelled: IsCancelled
-    ) -> Generator[Event, None, tuple[torch.Tensor, PhaseMeasurement]]:
+    def _denoise_picture(self, group: Group, index: int, is_cancelled: IsCancelled) -> Generator[Event, None, Denoised]:
         request, texts, device = group.requests[index], group.texts[index], self._device.torch_device
         scheduler = copy.deepcopy(group.schedulers[request.scheduler])  # they keep state between steps
         negative = group.embeddings[texts.negative] if texts.negative is not None else None
@@ -385,8 +403,9 @@ class Engine:
                     pace.step()
                     if is_cancelled(index):
                         raise Cancelled
-            measurement = clock.stop(transformer)
-            self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
+            measurement = clock.stop(transformer, since=group.decoded_at)
+            if clock.is_alone:
+                self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
         return step.latents, measurement
 
     @contextmanager
@@ -412,28 +431,47 @@ class Engine:
         return self._planning.kernel(transformer, batch=2 if request.is_guided else 1, tokens=tokens)
 
     def _decode(
-        self, group: Group, index: int, preparation: Preparation, latents: torch.Tensor
+        self,
+        group: Group,
+        index: int,
+        preparation: Preparation,
+        latents: torch.Tensor,
+        following: HeadStart[Denoised] | None,
     ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
+        """Pixels of the picture; meanwhile the `following` one takes its first steps, if there is one."""
         yield PhaseStarted(Phase.DECODE, index)
         yield from preparation.wait("vae")
-        image, measurement = yield from self._ladder.descend(
-            group, Phase.DECODE, lambda: self._decode_picture(group, index, latents), index
-        )
+
+        def attempt() -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
+            yield from ()
+            if following is not None and group.is_decoded_beside(index):
+                return self._decode_beside(group, index, latents, following)
+            return self._decode_picture(group, index, latents)
+
+        image, measurement = yield from self._ladder.descend(group, Phase.DECODE, attempt, index)
         yield PhaseFinished(measurement, index)
         return image, measurement
 
-    def _decode_picture(
-        self, group: Group, index: int, latents: torch.Tensor
-    ) -> Generator[Event, None, tuple[Image.Image, PhaseMeasurement]]:
+    def _decode_picture(self, group: Group, index: int, latents: torch.Tensor) -> tuple[Image.Image, PhaseMeasurement]:
         request, tile = group.requests[index], group.plan_of(index).phase(Phase.DECODE).tile
         with self._phase(group, Phase.DECODE, index) as clock, self._on_device(group, Phase.DECODE) as vae:
-            with fused.spread_group_norms(vae.module) if request.numerics is Numerics.FAST else nullcontext():
+            with _group_norms(request, vae.module):
                 image = decode(vae.module, latents, request, tile)
             measurement = clock.stop(vae)
             seconds = measurement.seconds - measurement.load_seconds
             self._learn(group.plan_of(index), group.demand(index), measurement, seconds)
-        yield from ()
         return image, measurement
+
+    def _decode_beside(
+        self, group: Group, index: int, latents: torch.Tensor, following: HeadStart[Denoised]
+    ) -> tuple[Image.Image, PhaseMeasurement]:
+        """Nothing is learned from it: time and memory are those of two phases."""
+        request, tile = group.requests[index], group.plan.phase(Phase.DECODE).tile
+        with self._phase(group, Phase.DECODE, index) as clock, self._on_device(group, Phase.DECODE) as vae:
+            with self._side.current(), _group_norms(request, vae.module):
+                fetched = self._side.fetch(decoded_bytes(vae.module, latents, request, tile))
+            image = _meanwhile(group, following, fetched)
+            return image, clock.stop(vae, is_waiting=False)
 
     @contextmanager
     def _phase(self, group: Group, phase: Phase, index: int | None = None) -> Iterator[PhaseClock]:
@@ -443,7 +481,8 @@ class Engine:
         if phase is not Phase.ENCODE:
             self._components.warm_up.wait()
         with out_of_memory_as_sentence(phase, self._device):
-            yield PhaseClock(phase, self._device, self._ladder.cap(group, phase, index))
+            cap = self._ladder.cap(group, phase, index)
+            yield PhaseClock(phase, self._device, cap, is_alone=not group.is_decoding)
 
     def _on_device(self, group: Group, phase: Phase) -> AbstractContextManager[Loaded]:
         return self._components.on_device(group.sources[COMPONENT_OF[phase]], group.plan.phase(phase))
@@ -459,6 +498,22 @@ class Engine:
             activation_bytes=max(1, reserved - self._components.kept_bytes()) if reserved is not None else None,
             unit_seconds=unit_seconds,
         )
+
+
+def _group_norms(request: ResolvedRequest, vae: Any) -> AbstractContextManager[None]:
+    return fused.spread_group_norms(vae) if request.numerics is Numerics.FAST else nullcontext()
+
+
+def _meanwhile(group: Group, following: HeadStart[Denoised], fetched: Fetched) -> Image.Image:
+    """Let the next picture take steps until this one has come."""
+    group.is_decoding = True
+    try:
+        following.run_until(fetched.is_there)
+    finally:
+        group.is_decoding = False
+    image = fetched.image()
+    group.decoded_at = time.perf_counter()
+    return image
 
 
 def _preview(previewer: Previewer, step: Step) -> Image.Image | None:

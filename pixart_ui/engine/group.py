@@ -39,7 +39,8 @@ class Group:
 
     `embeddings` fills while texts are encoded. `tiles` are the pieces that each picture is decoded in. `plan` is
     replaced when a phase runs out of memory; `notes` says so. `latents` are those that an earlier run made already.
-    `scopes` are those of the requests' embeddings in the cache; none where all share them.
+    `scopes` are those of the requests' embeddings in the cache; none where all share them. While a picture
+    `is_decoding` beside the next one's steps it is not told of yet; `decoded_at` is when the last such one was there.
     """
 
     requests: Sequence[ResolvedRequest]
@@ -62,6 +63,8 @@ class Group:
     is_cap_lifted: bool = False
     has_run_out: bool = False
     is_tile_lowered: bool = False
+    is_decoding: bool = False
+    decoded_at: float = 0.0
     tiles: list[int | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -90,6 +93,11 @@ class Group:
             replace(entry, tile=tile) if entry.phase is Phase.DECODE else entry for entry in self.plan.phases
         )
         return replace(self.plan, phases=entries)
+
+    def is_decoded_beside(self, index: int) -> bool:
+        """Whether that picture's pixels are made while the next one is denoised."""
+        is_planned = self.plan.phase(Phase.DECODE).is_beside and self.plan_of(index) == self.plan
+        return is_planned and index + 1 < len(self.requests) and index + 1 not in self.latents
 
     def demand(self, index: int | None = None) -> Demand:
         """The group in numbers: its largest picture stands for all, or the one at `index`."""

@@ -37,11 +37,12 @@ def cap(device: Device, nbytes: int | None) -> None:
         torch.cuda.set_per_process_memory_fraction(fraction, device.torch_device)
 
 
-def peaks(device: Device) -> dict[str, int | None]:
-    """The memory fields of a PhaseMeasurement, in bytes."""
+def peaks(device: Device, *, is_waiting: bool = True) -> dict[str, int | None]:
+    """The memory fields of a PhaseMeasurement, in bytes; `is_waiting` for what is still queued."""
     if not device.is_cuda:
         return {"peak_rss_bytes": peak_rss_bytes()}
-    torch.cuda.synchronize(device.torch_device)
+    if is_waiting:
+        torch.cuda.synchronize(device.torch_device)
     return {
         "peak_allocated_bytes": torch.cuda.max_memory_allocated(device.torch_device),
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device.torch_device),

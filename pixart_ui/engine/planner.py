@@ -27,6 +27,8 @@ ENCODE_SLOTS = (6, 5, 4, 3, 2)
 DENOISE_SLOTS = (4, 3, 2)
 # Working sizes that are named where the budget is too small for the one that was asked for.
 SMALLER_SIDES = (1024, 512, 256)
+# What a decode's reason ends with that runs beside the next picture's first steps.
+BESIDE = "; beside the next picture's first steps"
 # A streamed step that took so much longer than its transfers was not waiting for them.
 COMPUTE_BOUND = 1.25
 
@@ -134,11 +136,13 @@ def smallest_budget(demand: Demand, limits: Limits) -> int:
 def step_down(demand: Demand, limits: Limits, plan: Plan, phase: Phase) -> Plan | None:
     """The next smaller plan for a phase that ran out of memory, None where there is none.
 
-    First every other component leaves the device; then decoding takes smaller pieces, the transformer keeps fewer
-    blocks and then fewer slots, T5 is streamed and then has fewer slots.
+    First decoding waits until denoising is over; then every other component leaves the device; then decoding takes
+    smaller pieces, the transformer keeps fewer blocks and then fewer slots, T5 is streamed and then has fewer slots.
     """
     costs = Costs(demand, limits)
     before = _choice_of(costs, plan)
+    if plan.phase(Phase.DECODE).is_beside and phase is not Phase.ENCODE:
+        return replace(_plan(costs, before, _reasons_apart(plan), may_be_beside=False), budget_bytes=plan.budget_bytes)
     peak = _predicted_peak(costs, before, phase)
     alone = {
         other: option if other is phase or not option.is_resident else _option(costs, other, Residency.STAGED, option)
@@ -148,7 +152,7 @@ def step_down(demand: Demand, limits: Limits, plan: Plan, phase: Phase) -> Plan 
         choice = _Choice(alone | {phase: option})
         if _predicted_peak(costs, choice, phase) < peak:
             return replace(
-                _plan(costs, choice, _reasons_of_step(costs, plan, before, choice, phase)),
+                _plan(costs, choice, _reasons_of_step(costs, plan, before, choice, phase), may_be_beside=False),
                 budget_bytes=plan.budget_bytes,
             )
     return None
@@ -302,15 +306,19 @@ def _others_bytes(costs: Costs, phase: Phase, residents: frozenset[Component]) -
     return sum(costs.demand.shapes[component].total_bytes for component in residents - {COMPONENT_OF[phase]})
 
 
-def _full_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
-    """With everything that may stay there: what must fit, as the next group begins with it."""
-    return costs.limits.reserved(choice.options[phase].own_bytes + _others_bytes(costs, phase, choice.residents))
+def _full_peak(costs: Costs, choice: _Choice, phase: Phase, beside: int = 0) -> int:
+    """With everything that may stay there: what must fit, as the next group begins with it.
+
+    `beside` are the activations of what runs at the same time.
+    """
+    own = choice.options[phase].own_bytes + beside
+    return costs.limits.reserved(own + _others_bytes(costs, phase, choice.residents))
 
 
-def _predicted_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
+def _predicted_peak(costs: Costs, choice: _Choice, phase: Phase, beside: int = 0) -> int:
     """With what is there by then: a component that stays arrives when its own phase first needs it."""
     demand, there = costs.demand, set(costs.limits.on_device)
-    own = choice.options[phase].own_bytes
+    own = choice.options[phase].own_bytes + beside
     if phase is Phase.ENCODE and demand.num_texts == 0:  # it does not run: T5 lies there already, or does not come
         own = demand.shape(phase).total_bytes if COMPONENT_OF[phase] in choice.residents & there else 0
     if phase is not Phase.ENCODE and demand.num_texts > 0:
@@ -320,23 +328,47 @@ def _predicted_peak(costs: Costs, choice: _Choice, phase: Phase) -> int:
     return costs.limits.reserved(own + _others_bytes(costs, phase, choice.residents & there))
 
 
-def _plan(costs: Costs, choice: _Choice, reasons: Mapping[Phase, str]) -> Plan:
+def _peak_beside(costs: Costs, choice: _Choice) -> int | None:
+    """What is reserved while one picture is decoded and the next one denoised; None where that is not to be.
+
+    Both components must stay, and what both take must have been measured: an estimate leaves no memory to share.
+    """
+    both = [choice.options[phase] for phase in (Phase.DENOISE, Phase.DECODE)]
+    if costs.limits.is_cpu or costs.demand.num_images == 1 or not all(option.is_resident for option in both):
+        return None
+    beside = round(costs.activation_bytes(Phase.DENOISE, None).value)
+    if not all(_is_measured(costs, option) for option in both):
+        return None
+    if _full_peak(costs, choice, Phase.DECODE, beside) > costs.limits.budget_bytes:
+        return None
+    return _predicted_peak(costs, choice, Phase.DECODE, beside)
+
+
+def _plan(costs: Costs, choice: _Choice, reasons: Mapping[Phase, str], *, may_be_beside: bool = True) -> Plan:
+    together = _peak_beside(costs, choice) if may_be_beside else None
     return Plan(
         tuple(
-            PhasePlan(
-                phase,
-                option.residency,
-                reasons[phase],
-                _predicted_peak(costs, choice, phase),
-                option.now / 1e6,
-                option.kept_units,
-                option.slots,
-                option.tile,
-            )
-            for phase, option in choice.options.items()
+            _phase_plan(costs, choice, phase, reasons[phase], None if phase is Phase.ENCODE else together)
+            for phase in choice.options
         ),
         costs.limits.budget_bytes,
         is_estimate=not all(_is_measured(costs, option) for option in choice.options.values()),
+    )
+
+
+def _phase_plan(costs: Costs, choice: _Choice, phase: Phase, reason: str, together: int | None) -> PhasePlan:
+    """`together` is the peak of denoising and decoding side by side, None where each has its turn."""
+    option, is_beside = choice.options[phase], together is not None
+    return PhasePlan(
+        phase,
+        option.residency,
+        reason + (BESIDE if is_beside and phase is Phase.DECODE else ""),
+        together if together is not None else _predicted_peak(costs, choice, phase),
+        option.now / 1e6,
+        option.kept_units,
+        option.slots,
+        option.tile,
+        is_beside and phase is Phase.DECODE,
     )
 
 
@@ -410,6 +442,14 @@ def _reasons_of_step(costs: Costs, plan: Plan, before: _Choice, after: _Choice, 
 
 
 # Reasons
+
+
+def _reasons_apart(plan: Plan) -> Mapping[Phase, str]:
+    """Of a plan whose decoding is to wait for its turn."""
+    reasons = {entry.phase: entry.reason.removesuffix(BESIDE) for entry in plan.phases}
+    for phase in (Phase.DENOISE, Phase.DECODE):
+        reasons[phase] += ", one after the other since memory ran out"
+    return reasons
 
 
 def _reason(costs: Costs, choice: _Choice, phase: Phase) -> str:
