@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -62,17 +63,36 @@ class PhaseClock:
 
 
 class Pace:
-    """How long a step takes, by the clock between steps; the first one, which brings weights and kernels, left out."""
+    """How long a step takes, between the ends of two steps; the first one, which brings weights and kernels, left out.
 
-    def __init__(self) -> None:
-        self._times: list[float] = []
+    On a GPU by its own clock: the host is done with a step when it is queued, which may be long before it is over.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._is_cuda = device.is_cuda
+        self._num_steps = 0
+        self._first: Any = None
+        self._last: Any = None
 
     def step(self) -> None:
-        self._times.append(time.perf_counter())
+        self._num_steps += 1
+        self._last = self._mark()
+        if self._num_steps == 1:
+            self._first = self._last
 
     def seconds_a_step(self) -> float | None:
-        """None after fewer than two steps."""
-        return (self._times[-1] - self._times[0]) / (len(self._times) - 1) if len(self._times) > 1 else None
+        """Once all is over that was queued; None after fewer than two steps."""
+        if self._num_steps < 2:
+            return None
+        taken = self._first.elapsed_time(self._last) / 1000 if self._is_cuda else self._last - self._first
+        return float(taken) / (self._num_steps - 1)
+
+    def _mark(self) -> Any:
+        if not self._is_cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -395,7 +395,7 @@ class Engine:
         scheduler = copy.deepcopy(group.schedulers[request.scheduler])  # they keep state between steps
         negative = group.embeddings[texts.negative] if texts.negative is not None else None
         with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
-            pace, module, previewer = Pace(), transformer.module, Previewer(group.rgb, device)
+            pace, module, previewer = Pace(self._device), transformer.module, Previewer(group.rgb, device)
             group.kernel = self._kernel(request, module)
             with self._blocks(request, module, group.kernel) as group.blocks:
                 for step in denoise(module, scheduler, request, group.embeddings[texts.prompt], negative, device):
