@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from diffusers.image_processor import PixArtImageProcessor
 from PIL import Image
 
-from pixart_ui.request import ResolvedRequest
+from pixart_ui.engine import fused
+from pixart_ui.request import Numerics, ResolvedRequest
 
 LATENT_PIXELS = 8
 
@@ -26,7 +28,8 @@ def decode(vae: Any, latents: torch.Tensor, request: ResolvedRequest, tile: int 
 def decoded_bytes(vae: Any, latents: torch.Tensor, request: ResolvedRequest, tile: int | None = None) -> torch.Tensor:
     """The same as bytes `[height, width, 3]`, still where the VAE is."""
     _set_tile(vae, tile)
-    pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+    with fused.spread_group_norms(vae) if request.numerics is Numerics.FAST else nullcontext():
+        pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
     pixels = PixArtImageProcessor.resize_and_crop_tensor(pixels, request.width, request.height)
     return _to_bytes(pixels)[0]
 

@@ -74,6 +74,12 @@ def denoise(
         yield Step(index + 1, len(timesteps), latents, _clean_latents(scheduler))
 
 
+def as_array(latents: torch.Tensor) -> Any:
+    """To NumPy, which has no bf16; fp32 holds every bf16 value exactly."""
+    latents = latents.detach().cpu()
+    return (latents.float() if latents.dtype is torch.bfloat16 else latents).numpy()
+
+
 def _batch(
     prompt: Embedding, negative: Embedding | None, request: ResolvedRequest, device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,24 +11,22 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import diffusers
 import torch
-import transformers
 from PIL import Image
 
 from pixart_ui.catalog import Component
-from pixart_ui.engine import attention, compiling, facts, fused, memory, shapes
-from pixart_ui.engine.beside import Fetched, HeadStart, SideStream
+from pixart_ui.engine import attention, compiling, facts, fused, libraries, memory, shapes
+from pixart_ui.engine.beside import HeadStart, SideStream
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
 from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand, Limits
 from pixart_ui.engine.decode import decode, decoded_bytes
-from pixart_ui.engine.denoise import LATENT_PIXELS, Step, denoise
+from pixart_ui.engine.denoise import LATENT_PIXELS, as_array, denoise
 from pixart_ui.engine.device import Device, open_device, used_bytes
 from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingFiles
 from pixart_ui.engine.encode import encode
@@ -64,7 +62,6 @@ from pixart_ui.request import Numerics, ResolvedRequest
 IsCancelled = Callable[[int], bool]
 Denoised = tuple[torch.Tensor, PhaseMeasurement]
 Result = TypeVar("Result")
-PREVIEWS_A_PICTURE = 8
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +104,7 @@ class Engine:
 
         Raises DeviceError where it is absent.
         """
-        _quiet_libraries()
+        libraries.quiet()
         if files.compile_cache_dir is not None:
             compiling.keep_cache_in(files.compile_cache_dir)
         return cls(open_device(device, budget_bytes), locate, hashes, files)
@@ -207,7 +204,7 @@ class Engine:
             try:
                 latents, denoising = yield from own.rest()
                 if index not in group.latents:
-                    yield LatentsReady(index, _as_array(latents), facts.kernels(group))
+                    yield LatentsReady(index, as_array(latents), facts.kernels(group))
                 following = denoisings[index + 1] if group.is_decoded_beside(index) else None
                 image, decoding = yield from self._decode(group, index, preparation, latents, following)
             except JournalError:
@@ -399,7 +396,7 @@ class Engine:
             group.kernel = self._kernel(request, module)
             with self._blocks(request, module, group.kernel) as group.blocks:
                 for step in denoise(module, scheduler, request, group.embeddings[texts.prompt], negative, device):
-                    yield StepDone(index, step.number, step.total, _preview(previewer, step))
+                    yield StepDone(index, step.number, step.total, previewer.after(step))
                     pace.step()
                     if is_cancelled(index):
                         raise Cancelled
@@ -455,8 +452,7 @@ class Engine:
     def _decode_picture(self, group: Group, index: int, latents: torch.Tensor) -> tuple[Image.Image, PhaseMeasurement]:
         request, tile = group.requests[index], group.plan_of(index).phase(Phase.DECODE).tile
         with self._phase(group, Phase.DECODE, index) as clock, self._on_device(group, Phase.DECODE) as vae:
-            with _group_norms(request, vae.module):
-                image = decode(vae.module, latents, request, tile)
+            image = decode(vae.module, latents, request, tile)
             measurement = clock.stop(vae)
             seconds = measurement.seconds - measurement.load_seconds
             self._learn(group.plan_of(index), group.demand(index), measurement, seconds)
@@ -468,9 +464,15 @@ class Engine:
         """Nothing is learned from it: time and memory are those of two phases."""
         request, tile = group.requests[index], group.plan.phase(Phase.DECODE).tile
         with self._phase(group, Phase.DECODE, index) as clock, self._on_device(group, Phase.DECODE) as vae:
-            with self._side.current(), _group_norms(request, vae.module):
+            with self._side.current():
                 fetched = self._side.fetch(decoded_bytes(vae.module, latents, request, tile))
-            image = _meanwhile(group, following, fetched)
+            group.is_decoding = True
+            try:
+                following.run_until(fetched.is_there)
+            finally:
+                group.is_decoding = False
+            image = fetched.image()
+            group.decoded_at = time.perf_counter()
             return image, clock.stop(vae, is_waiting=False)
 
     @contextmanager
@@ -498,41 +500,3 @@ class Engine:
             activation_bytes=max(1, reserved - self._components.kept_bytes()) if reserved is not None else None,
             unit_seconds=unit_seconds,
         )
-
-
-def _group_norms(request: ResolvedRequest, vae: Any) -> AbstractContextManager[None]:
-    return fused.spread_group_norms(vae) if request.numerics is Numerics.FAST else nullcontext()
-
-
-def _meanwhile(group: Group, following: HeadStart[Denoised], fetched: Fetched) -> Image.Image:
-    """Let the next picture take steps until this one has come."""
-    group.is_decoding = True
-    try:
-        following.run_until(fetched.is_there)
-    finally:
-        group.is_decoding = False
-    image = fetched.image()
-    group.decoded_at = time.perf_counter()
-    return image
-
-
-def _preview(previewer: Previewer, step: Step) -> Image.Image | None:
-    """A preview that is ready; one of this step is begun if it is its turn."""
-    if step.number % -(-step.total // PREVIEWS_A_PICTURE) == 0:
-        previewer.begin(step.clean_latents if step.clean_latents is not None else step.latents)
-    return previewer.take()
-
-
-def _as_array(latents: torch.Tensor) -> Any:
-    """To NumPy, which has no bf16; fp32 holds every bf16 value exactly."""
-    latents = latents.detach().cpu()
-    return (latents.float() if latents.dtype is torch.bfloat16 else latents).numpy()
-
-
-def _quiet_libraries() -> None:
-    """Progress bars and advice of the libraries would drown the worker's own log."""
-    diffusers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -17,7 +17,10 @@ from typing import Any
 import torch
 from PIL import Image
 
+from pixart_ui.engine.denoise import Step
+
 PREVIEW_SCALE = 4
+PREVIEWS_A_PICTURE = 8
 # More often than this nobody sees them, and on a fast GPU each takes a hundredth of the picture's time.
 SECONDS_BETWEEN = 0.2
 
@@ -57,6 +60,12 @@ class Previewer:
         self._bias = torch.tensor(rgb.bias, device=device)
         self._begun: tuple[torch.Tensor, Any] | None = None
         self._last_begun = -math.inf
+
+    def after(self, step: Step) -> Image.Image | None:
+        """A preview that is ready; one of this step is begun if it is its turn."""
+        if step.number % -(-step.total // PREVIEWS_A_PICTURE) == 0:
+            self.begin(step.clean_latents if step.clean_latents is not None else step.latents)
+        return self.take()
 
     @torch.no_grad()
     def begin(self, latents: torch.Tensor) -> None:

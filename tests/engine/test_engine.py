@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -245,7 +246,10 @@ def test_cuda_asked_for_and_absent_is_one_sentence() -> None:
 def test_bitsandbytes_absent_is_one_sentence(
     engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    real = importlib.util.find_spec
+    # Of that package alone: libraries that are imported meanwhile would remember that they lack the others.
+    absent = {"bitsandbytes"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *args: None if name in absent else real(name, *args))
     with pytest.raises(DeviceError, match=r"Precision int8 needs the package bitsandbytes.* or choose fp16"):
         run(engine, make_requests(toys["sigma"], precision="int8"))
 

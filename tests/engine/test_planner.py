@@ -13,7 +13,7 @@ import pytest
 
 from pixart_ui.byte_size import GIB, MIB
 from pixart_ui.catalog import Checkpoint, Component, hub_checkpoints, tiny
-from pixart_ui.engine import planner
+from pixart_ui.engine import reasons
 from pixart_ui.engine.calibration import Calibration, Point, Rates
 from pixart_ui.engine.costs import UNIT_SECONDS, Costs, Demand, Limits, stall
 from pixart_ui.engine.layout import lay_out, spread
@@ -412,7 +412,7 @@ def test_reasons_say_figures() -> None:
     ],
 )
 def test_a_reason_uses_finer_units_where_rounded_ones_would_look_alike(need: int, shown: str) -> None:
-    assert planner._of(need, Limits(GIB)) == shown
+    assert reasons._of(need, Limits(GIB)) == shown
 
 
 # Nothing fits

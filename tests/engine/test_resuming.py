@@ -14,7 +14,8 @@ from diffusers import AutoencoderKL
 from pixart_ui import tiny
 from pixart_ui.catalog import tiny as tiny_checkpoint
 from pixart_ui.engine.decode import decode
-from pixart_ui.engine.engine import Engine, EngineFiles, _as_array
+from pixart_ui.engine.denoise import as_array
+from pixart_ui.engine.engine import Engine, EngineFiles
 from pixart_ui.events import Event, LatentsReady, Phase, PhaseFinished, StepDone
 from pixart_ui.hub import Hub
 from pixart_ui.request import Numerics, Precision, ResolvedRequest
@@ -94,7 +95,7 @@ def test_the_way_through_an_array_changes_no_bit_in_any_dtype(dtype: torch.dtype
     vae = AutoencoderKL.from_pretrained(tiny.checkpoint_dir() / "vae").to(dtype)
     generator = torch.Generator().manual_seed(1)
     latents = torch.randn((1, 4, 2, 2), generator=generator).to(dtype)  # processors are slow at fp16
-    back = torch.tensor(_as_array(latents))
+    back = torch.tensor(as_array(latents))
     assert torch.equal(back.to(dtype), latents)
     np.testing.assert_array_equal(
         np.asarray(decode(vae, latents, request)),
