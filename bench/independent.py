@@ -13,6 +13,8 @@ import argparse
 import gc
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -450,8 +452,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             time.sleep(POLL_SECONDS)
     finally:
         for process in running.values():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started
             process.wait()
+        shutil.rmtree(logs, ignore_errors=True)
     if left := [*running, *waiting]:
         print(f"Not finished within {asked.seconds:.0f} s: {', '.join(left)}.", file=sys.stderr)
 
@@ -485,9 +488,9 @@ def _start(name: str, asked: Asked, logs: Path) -> subprocess.Popen[bytes]:
         else {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
     )
     # This file's own folder must not be where the process looks for modules: it has others by these names.
-    environ = {**os.environ, **gpu, "PYTHONSAFEPATH": "1"}
+    environ = {**os.environ, **gpu, "PYTHONSAFEPATH": "1", "TMPDIR": str(logs)}
     with (logs / name).open("wb") as out, (logs / f"{name}.err").open("wb") as err:
-        return subprocess.Popen(command, stdout=out, stderr=err, env=environ)
+        return subprocess.Popen(command, stdout=out, stderr=err, env=environ, start_new_session=True)
 
 
 def _result(log: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:

@@ -43,8 +43,12 @@ class HeadStart(Generic[Result]):
         """All events, and what the generator returns. Raises what it raised."""
         yield from self._early
         if self._error is not None:
-            raise self._error
-        return self._result[0] if self._result else (yield from self._events)
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame, and with it what the steps had made
+        return self._result.pop() if self._result else (yield from self._events)
 
     def close(self) -> None:
         """Nobody will want the rest."""

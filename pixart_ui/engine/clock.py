@@ -51,10 +51,11 @@ class PhaseClock:
         The time before `since`, by `time.perf_counter`, was another's. `is_waiting`: for all that is queued.
         """
         peaks = memory.peaks(self._device, is_waiting=is_waiting)
+        seconds = max(0.0, time.perf_counter() - max(self._started, since))
         return PhaseMeasurement(
             phase=self._phase,
-            seconds=time.perf_counter() - max(self._started, since),
-            load_seconds=component.load_seconds if component is not None else 0.0,
+            seconds=seconds,
+            load_seconds=min(seconds, component.load_seconds) if component is not None else 0.0,
             weight_bytes=component.weight_bytes if component is not None else 0,
             bytes_moved=component.bytes_moved if component is not None else 0,
             is_cached=component is None,

@@ -30,7 +30,7 @@ from pixart_ui.engine.reading import Reader
 from pixart_ui.engine.warmup import WarmUp
 from pixart_ui.engine.weights import WeightStore
 from pixart_ui.engine.whole import Whole
-from pixart_ui.errors import CheckpointError
+from pixart_ui.errors import Cancelled, CheckpointError
 from pixart_ui.events import PhasePlan, Residency
 
 Progress = Callable[[Component, int, int], None]
@@ -167,6 +167,9 @@ class Components:
         try:
             yield loaded
             is_whole = True
+        except (Cancelled, GeneratorExit):
+            is_whole = True  # both come between steps: by then all of it has arrived
+            raise
         finally:
             loaded.let_go()
             if not is_whole or plan.residency is not Residency.RESIDENT:

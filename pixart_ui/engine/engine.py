@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -175,6 +176,8 @@ class Engine:
             with closing(self._preparation(group, is_cancelled)) as preparation:
                 yield from self._draw(group, preparation, is_cancelled)
         finally:
+            if group.decoded_at:
+                memory.forget_scratch(self._device)
             (memory.collect if group.has_run_out else memory.release)(self._device)
         self._planning.save()
 
@@ -400,7 +403,7 @@ class Engine:
                     pace.step()
                     if is_cancelled(index):
                         raise Cancelled
-            measurement = clock.stop(transformer, since=group.decoded_at)
+            measurement = clock.stop(transformer, since=math.inf if group.is_decoding else group.decoded_at)
             if clock.is_alone:
                 self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
         return step.latents, measurement
@@ -482,6 +485,8 @@ class Engine:
         self._components.leave_only(residents | {COMPONENT_OF[phase]})
         if phase is not Phase.ENCODE:
             self._components.warm_up.wait()
+        if group.decoded_at and not group.is_decoding:
+            memory.forget_scratch(self._device)  # the side stream's, so that it is not counted for what comes now
         with out_of_memory_as_sentence(phase, self._device):
             cap = self._ladder.cap(group, phase, index)
             yield PhaseClock(phase, self._device, cap, is_alone=not group.is_decoding)

@@ -95,9 +95,18 @@ class Group:
         return replace(self.plan, phases=entries)
 
     def is_decoded_beside(self, index: int) -> bool:
-        """Whether that picture's pixels are made while the next one is denoised."""
+        """Whether that picture's pixels are made while the next one is denoised.
+
+        The next one must be like it, so that what its first steps need has just worked: no weights that come, nothing
+        to compile, no kernel that meets its size for the first time.
+        """
         is_planned = self.plan.phase(Phase.DECODE).is_beside and self.plan_of(index) == self.plan
-        return is_planned and index + 1 < len(self.requests) and index + 1 not in self.latents
+        if not is_planned or index + 1 == len(self.requests) or {index, index + 1} & set(self.latents):
+            return False
+        own, following = (
+            (request.bin_width, request.bin_height, request.is_guided) for request in self.requests[index : index + 2]
+        )
+        return own == following
 
     def demand(self, index: int | None = None) -> Demand:
         """The group in numbers: its largest picture stands for all, or the one at `index`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from pixart_ui.byte_size import MIB
 from pixart_ui.engine import memory
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.group import Group
@@ -16,6 +17,8 @@ from pixart_ui.errors import OutOfMemory
 from pixart_ui.events import Event, Phase, SteppedDown
 
 Result = TypeVar("Result")
+# Beginning again takes a second; shorter texts than those that were measured need a little more than in proportion.
+SLACK_BYTES = 64 * MIB
 
 
 class Ladder:
@@ -48,7 +51,7 @@ class Ladder:
             yield SteppedDown(phase, group.plan, reason)
 
     def cap(self, group: Group, phase: Phase, index: int | None = None) -> int:
-        """What torch may reserve: as much as was predicted, all of the budget where that was an estimate.
+        """What torch may reserve: little more than was predicted, all of the budget where that was an estimate.
 
         A picture that is decoded in pieces of its own is not the one that was predicted.
         """
@@ -56,12 +59,15 @@ class Ladder:
         is_certain = not plan.is_estimate and not group.is_cap_lifted
         if index is not None and group.plan_of(index).phase(phase) != plan.phase(phase):
             is_certain = False
-        return min(plan.phase(phase).predicted_peak_bytes, plan.budget_bytes) if is_certain else plan.budget_bytes
+        if not is_certain:
+            return plan.budget_bytes
+        return min(plan.phase(phase).predicted_peak_bytes + SLACK_BYTES, plan.budget_bytes)
 
     def _make_smaller(self, group: Group, phase: Phase, index: int | None) -> str | None:
         """Give the group a plan that takes less, or all of the budget; says why, None where nothing is left to try."""
         demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
-        self._planning.learn_too_small(demand, plan, phase)
+        if not group.is_decoding:  # it may be both together that took more
+            self._planning.learn_too_small(demand, plan, phase)
         if self._device.holds_caps and self.cap(group, phase, index) < group.plan.budget_bytes:
             group.is_cap_lifted = True
             return f"{phase} took more memory than was predicted: it began again with all of the budget."

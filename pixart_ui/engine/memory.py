@@ -23,8 +23,7 @@ def begin_phase(device: Device, cap_bytes: int | None) -> None:
     silence.
     """
     if device.is_cuda:
-        torch.cuda.synchronize(device.torch_device)
-        torch.cuda.empty_cache()
+        release(device)
         cap(device, cap_bytes)
         torch.cuda.reset_peak_memory_stats(device.torch_device)
 
@@ -73,6 +72,15 @@ def release(device: Device) -> None:
     if device.is_cuda:
         torch.cuda.synchronize(device.torch_device)
         torch.cuda.empty_cache()
+
+
+def forget_scratch(device: Device) -> None:
+    """Let go of what the matrix library keeps for every stream that it was used on; it asks for it again.
+
+    No other thread may be at work on the device.
+    """
+    if device.is_cuda:
+        torch._C._cuda_clearCublasWorkspaces()
 
 
 def collect(device: Device) -> None:

@@ -239,17 +239,17 @@ def _plan(costs: Costs, choice: Choice, why: Mapping[Phase, str], *, may_be_besi
 
 def _phase_plan(costs: Costs, choice: Choice, phase: Phase, reason: str, together: int | None) -> PhasePlan:
     """`together` is the peak of denoising and decoding side by side, None where each has its turn."""
-    option, is_beside = choice.options[phase], together is not None
+    option, is_beside = choice.options[phase], together is not None and phase is Phase.DECODE
     return PhasePlan(
         phase,
         option.residency,
-        reason + (reasons.BESIDE if is_beside and phase is Phase.DECODE else ""),
+        reasons.beside(reason, together, costs.limits) if together is not None and is_beside else reason,
         together if together is not None else _predicted_peak(costs, choice, phase),
         option.now / 1e6,
         option.kept_units,
         option.slots,
         option.tile,
-        is_beside and phase is Phase.DECODE,
+        is_beside,
     )
 
 

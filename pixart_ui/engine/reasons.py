@@ -10,9 +10,6 @@ from pixart_ui.engine.options import Choice, Option, full_peak, make_option, on_
 from pixart_ui.errors import InputError
 from pixart_ui.events import Phase, Plan, Residency
 
-# What a decode's reason ends with that runs beside the next picture's first steps.
-BESIDE = "; beside the next picture's first steps"
-
 
 def of_choice(costs: Costs, choice: Choice, phase: Phase) -> str:
     option = choice.options[phase]
@@ -51,9 +48,15 @@ def of_step(costs: Costs, plan: Plan, before: Choice, after: Choice, phase: Phas
     return reasons
 
 
+def beside(reason: str, together: int, limits: Limits) -> str:
+    """Of a decode that takes `together` with the next picture's first steps."""
+    return f"{reason}; beside the next picture's first steps, {_of(together, limits)} for both"
+
+
 def apart(plan: Plan) -> Mapping[Phase, str]:
     """Of a plan whose decoding is to wait for its turn."""
-    reasons = {entry.phase: entry.reason.removesuffix(BESIDE) for entry in plan.phases}
+    reasons = {entry.phase: entry.reason for entry in plan.phases}
+    reasons[Phase.DECODE] = reasons[Phase.DECODE].rpartition("; beside")[0]
     for phase in (Phase.DENOISE, Phase.DECODE):
         reasons[phase] += ", one after the other since memory ran out"
     return reasons

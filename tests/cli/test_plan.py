@@ -67,6 +67,7 @@ def test_json_holds_every_figure(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "kept_units",
         "slots",
         "tile",
+        "is_beside",
     }
     assert value["predicted_peak_bytes"] == max(entry["predicted_peak_bytes"] for entry in phases) <= 6 * GIB
     assert value["predicted_seconds"] == pytest.approx(sum(entry["predicted_seconds"] for entry in phases))

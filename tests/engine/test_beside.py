@@ -102,6 +102,33 @@ def test_the_next_picture_takes_its_first_steps_meanwhile(beside: Engine, toys: 
     assert 1 in asked_at_first_picture, "whether it is cancelled is asked where it begins"
 
 
+def test_a_picture_unlike_the_next_one_is_decoded_alone(beside: Engine, toys: dict[str, Path]) -> None:
+    square, wide = (make_requests(toys["sigma"], width=width, height=128) for width in (128, 256))
+    asking, asked_at_first_picture = Asking(), []
+    for event in beside.run(square + wide, asking):
+        if isinstance(event, ImageReady) and event.index == 0:
+            asked_at_first_picture = list(asking.asked)
+    assert 0 in asked_at_first_picture
+    assert 1 not in asked_at_first_picture
+
+
+def test_a_picture_that_makes_way_leaves_the_weights_there(beside: Engine, toys: dict[str, Path]) -> None:
+    gone = set[int]()
+    for event in beside.run(make_requests(toys["sigma"], num_images=2), gone.__contains__):
+        if isinstance(event, ImageReady):
+            gone.add(1)
+    assert "transformer" in beside.info()["on_device"]
+
+
+def test_steps_that_were_all_taken_meanwhile_took_no_time_of_their_own(
+    beside: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.QUESTIONS", 99)
+    facts = facts_of(run(beside, make_requests(toys["sigma"], num_images=3)))
+    assert [entry["measurements"]["denoise"]["seconds"] > 0 for entry in facts] == [True, False, False]
+    assert facts[1]["measurements"]["denoise"]["load_seconds"] == 0
+
+
 def test_time_is_counted_once(beside: Engine, toys: dict[str, Path]) -> None:
     facts = facts_of(run(beside, make_requests(toys["sigma"], num_images=2, steps=QUESTIONS - 1)))
     measured = facts[1]["measurements"]["denoise"]["seconds"]
