@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from pixart_ui.byte_size import MIB
 from pixart_ui.engine import components as components_module
 from pixart_ui.engine import encode as encode_module
 from pixart_ui.engine import engine as engine_module
@@ -228,6 +230,19 @@ def test_a_phase_that_took_more_than_was_predicted_has_all_of_the_budget_the_nex
     assert not facts["plan"]["is_estimate"]
     assert facts["plan"] == step.plan.as_json()
     np.testing.assert_array_equal(latents_of(events), latents_of(first))
+
+
+def test_a_phase_has_room_to_spare_but_never_more_than_the_budget(
+    engine: Engine, toys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is shorter than those that were measured takes a little more than in proportion."""
+    requests = make_requests(toys["sigma"], steps=3)
+    run(engine, requests)
+    group = engine._opening.open(requests)
+    predicted = group.plan.phase(Phase.DENOISE).predicted_peak_bytes
+    assert engine._ladder.cap(group, Phase.DENOISE) == predicted + 64 * MIB
+    group.plan = replace(group.plan, budget_bytes=predicted + MIB)
+    assert engine._ladder.cap(group, Phase.DENOISE) == predicted + MIB
 
 
 def test_a_cap_that_was_lifted_in_vain_is_followed_by_a_smaller_plan(
