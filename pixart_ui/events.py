@@ -142,6 +142,14 @@ class WeightsPrepared:
 
 
 @dataclass(frozen=True)
+class EncodedAhead:
+    """Texts of the next group passed through T5 beside the last picture's steps: `bytes_moved` of weights came."""
+
+    num_texts: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True)
 class SteppedDown:
     """A phase ran out of memory and goes on with a smaller plan; `reason` is a sentence."""
 
@@ -199,6 +207,7 @@ Event = (
     | WeightsPrepared
     | PhaseStarted
     | PhaseFinished
+    | EncodedAhead
     | SteppedDown
     | StepDone
     | LatentsReady

@@ -9,7 +9,7 @@ streams; the same code then decodes first.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -70,6 +70,12 @@ class SideStream:
             return
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
+            yield
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is queued in the block runs there, and waits for nothing that was queued elsewhere."""
+        with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
             yield
 
     def fetch(self, pixels: torch.Tensor) -> Fetched:

@@ -81,6 +81,10 @@ class Pace:
         if self._num_steps == 1:
             self._first = self._last
 
+    def is_over(self) -> bool:
+        """Whether the device has ended the last step that was queued."""
+        return not self._is_cuda or self._last is None or bool(self._last.query())
+
     def seconds_a_step(self) -> float | None:
         """Once all is over that was queued; None after fewer than two steps."""
         if self._num_steps < 2:

@@ -23,7 +23,7 @@ from pixart_ui.engine.calibration import Reads
 from pixart_ui.engine.conversion import ensure_component
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.forms import WeightSource
-from pixart_ui.engine.paged import Paged
+from pixart_ui.engine.paged import ByUnit, Paged
 from pixart_ui.engine.pager import Pager, Ring
 from pixart_ui.engine.precision import require
 from pixart_ui.engine.reading import Reader
@@ -54,6 +54,8 @@ class Kept(Protocol):
 
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]: ...
 
+    def run_by_unit(self, calls: Sequence[Callable[[], Result]]) -> ByUnit[list[Result]]: ...
+
     def close(self) -> None:
         """Take the weights off the device."""
 
@@ -83,6 +85,9 @@ class _PagedIn:
 
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         return self.paged.run(calls)
+
+    def run_by_unit(self, calls: Sequence[Callable[[], Result]]) -> ByUnit[list[Result]]:
+        return self.paged.run_by_unit(calls)
 
     def close(self) -> None:
         self.paged.detach()
@@ -119,6 +124,10 @@ class Loaded:
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """Forward passes side by side, each its own sequence, while the weights pass once."""
         return self._there.run(calls)
+
+    def run_by_unit(self, calls: Sequence[Callable[[], Result]]) -> ByUnit[list[Result]]:
+        """The same, with a pause before each unit; what is yielded says whether the unit has arrived."""
+        return self._there.run_by_unit(calls)
 
     def let_go(self) -> None:
         """So that no variable of the phase keeps the component on the device."""

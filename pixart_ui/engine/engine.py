@@ -22,8 +22,10 @@ from PIL import Image
 
 from pixart_ui.catalog import Component
 from pixart_ui.engine import attention, compiling, facts, fused, libraries, memory, shapes
+from pixart_ui.engine.ahead import LookAhead
 from pixart_ui.engine.beside import HeadStart, SideStream
 from pixart_ui.engine.clock import Pace, PhaseClock, out_of_memory_as_sentence
+from pixart_ui.engine.coming import Foresee
 from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.costs import COMPONENT_OF, Demand, Limits
 from pixart_ui.engine.decode import decode, decoded_bytes
@@ -96,6 +98,7 @@ class Engine:
         self._opening = Opening(device, locate, hashes, self._components, self._embeddings, self._planning)
         self._met = set[str]()
         self._side = SideStream(device.torch_device)
+        self._look_ahead = LookAhead(device, self._components, self._opening, self._ladder, self._side)
 
     @classmethod
     def open(
@@ -274,6 +277,13 @@ class Engine:
         """What torch has reserved of a GPU; on a CPU this process's resident set. Safe to ask from another thread."""
         return memory.held_bytes(self._device)
 
+    def foresee(self, foresee: Foresee) -> None:
+        """From now on ask that what comes next; its texts are encoded beside the last picture's steps, where that fits.
+
+        It is asked in `run`, between two steps, and says what shares with the group at hand all that a group shares.
+        """
+        self._look_ahead.foresee = foresee
+
     def weigh(self) -> dict[str, Any]:
         """What lies on the device now, in bytes, for `jobs/watch.py`. Safe to ask from another thread."""
         return {
@@ -362,8 +372,7 @@ class Engine:
             states = encode(group.missing, encoder, self._device.torch_device)
             for tokens, embedding in zip(group.missing, states, strict=True):
                 group.embeddings[tokens.text] = embedding
-                for key in self._opening.embedding_keys(group, tokens.text):
-                    self._embeddings.put(key, embedding)
+                self._opening.keep(group, tokens.text, embedding)
             measurement = clock.stop(encoder)
             seconds = (measurement.seconds - measurement.load_seconds) / demand.num_passes
             # The first of its kind meets cold kernels, which a longer text would not meet more of: no time is learned.
@@ -394,7 +403,11 @@ class Engine:
         request, texts, device = group.requests[index], group.texts[index], self._device.torch_device
         scheduler = copy.deepcopy(group.schedulers[request.scheduler])  # they keep state between steps
         negative = group.embeddings[texts.negative] if texts.negative is not None else None
-        with self._phase(group, Phase.DENOISE) as clock, self._on_device(group, Phase.DENOISE) as transformer:
+        with (
+            self._phase(group, Phase.DENOISE) as clock,
+            self._on_device(group, Phase.DENOISE) as transformer,
+            self._look_ahead.beside(group, index) as ahead,
+        ):
             pace, module, previewer = Pace(self._device), transformer.module, Previewer(group.rgb, device)
             group.kernel = self._kernel(request, module)
             with self._blocks(request, module, group.kernel) as group.blocks:
@@ -403,9 +416,13 @@ class Engine:
                     pace.step()
                     if is_cancelled(index):
                         raise Cancelled
+                    ahead.after_step(step.total - step.number)
+                ahead.until(pace.is_over)
             measurement = clock.stop(transformer, since=math.inf if group.is_decoding else group.decoded_at)
-            if clock.is_alone:
+            if clock.is_alone and not ahead.has_begun:
                 self._learn(group.plan, group.demand(index), measurement, pace.seconds_a_step())
+        if ahead.done is not None:
+            yield ahead.done
         return step.latents, measurement
 
     @contextmanager

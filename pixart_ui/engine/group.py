@@ -41,6 +41,7 @@ class Group:
     replaced when a phase runs out of memory; `notes` says so. `latents` are those that an earlier run made already.
     `scopes` are those of the requests' embeddings in the cache; none where all share them. While a picture
     `is_decoding` beside the next one's steps it is not told of yet; `decoded_at` is when the last such one was there.
+    While texts of the next group are encoded beside the last picture's steps, `plan_alone` is the plan without that.
     """
 
     requests: Sequence[ResolvedRequest]
@@ -64,6 +65,8 @@ class Group:
     has_run_out: bool = False
     is_tile_lowered: bool = False
     is_decoding: bool = False
+    looks_ahead: bool = True
+    plan_alone: Plan | None = None
     decoded_at: float = 0.0
     tiles: list[int | None] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

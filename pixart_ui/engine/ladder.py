@@ -65,6 +65,9 @@ class Ladder:
 
     def _make_smaller(self, group: Group, phase: Phase, index: int | None) -> str | None:
         """Give the group a plan that takes less, or all of the budget; says why, None where nothing is left to try."""
+        if group.plan_alone is not None:
+            group.plan, group.plan_alone, group.looks_ahead = group.plan_alone, None, False
+            return f"{phase} ran out of memory beside the next group's texts: it began again alone."
         demand, plan = group.demand(index), group.plan if index is None else group.plan_of(index)
         if not group.is_decoding:  # it may be both together that took more
             self._planning.learn_too_small(demand, plan, phase)

@@ -17,7 +17,7 @@ from pixart_ui.catalog import Component
 from pixart_ui.engine import compiling, memory, planner, schedulers, shapes
 from pixart_ui.engine.components import Components, as_checkpoint_error, load_tokenizer
 from pixart_ui.engine.device import Device
-from pixart_ui.engine.embeddings import EmbeddingCache, EmbeddingKey
+from pixart_ui.engine.embeddings import Embedding, EmbeddingCache, EmbeddingKey
 from pixart_ui.engine.encode import TextCleaner, tokenize
 from pixart_ui.engine.forced import Forced
 from pixart_ui.engine.forms import WeightSource
@@ -26,7 +26,7 @@ from pixart_ui.engine.known_text import KnownText
 from pixart_ui.engine.planning import Planning
 from pixart_ui.engine.precision import require_transformer
 from pixart_ui.engine.previews import latent_rgb
-from pixart_ui.events import LatentArray, Plan
+from pixart_ui.events import LatentArray, PhasePlan, Plan
 from pixart_ui.request import ResolvedRequest, Scheduler
 
 if TYPE_CHECKING:
@@ -108,6 +108,23 @@ class Opening:
         self._see_texts(group)
         self._plan(group)
         return group
+
+    def following(self, group: Group, requests: Sequence[ResolvedRequest], scopes: Sequence[str]) -> Group:
+        """Requests that share what that group shares, as far as to know which of their texts are to be encoded."""
+        texts = [self._texts(request) for request in requests]
+        found = replace(group, requests=requests, texts=texts, scopes=scopes, embeddings={}, missing=[], latents={})
+        self._see_texts(found)
+        return found
+
+    def look_ahead(self, group: Group, index: int, following: Group, steps_left: int) -> tuple[Plan, PhasePlan] | None:
+        """How to encode the texts of the following group beside a picture's steps; see `planner.look_ahead`."""
+        demand, there = group.demand(index), self.components.on_device_now()
+        return self.planning.look_ahead(demand, following.demand(), group.plan, steps_left, there)
+
+    def keep(self, group: Group, text: str, embedding: Embedding) -> None:
+        """In the cache, for all scopes that ask for it."""
+        for key in self.embedding_keys(group, text):
+            self.embeddings.put(key, embedding)
 
     def embedding_keys(self, group: Group, text: str) -> list[EmbeddingKey]:
         """One for each scope that the text is asked for in."""

@@ -8,7 +8,7 @@ weights still pass only once: each call is a greenlet that pauses at each unit u
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,17 @@ from pixart_ui.errors import CheckpointError
 # LLM.int8()'s threshold in transformers' BitsAndBytesConfig, which the stock pipelines load with.
 INT8_THRESHOLD = 6.0
 T = TypeVar("T")
+ByUnit = Generator[Callable[[], bool], None, T]
+
+
+def to_the_end(running: ByUnit[T]) -> T:
+    """What the generator returns, without asking what has arrived."""
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
 
 class Paged:
@@ -97,6 +108,13 @@ class Paged:
 
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """Run forward passes of the module side by side; their results in order. An error in one ends all."""
+        return to_the_end(self.run_by_unit(calls))
+
+    def run_by_unit(self, calls: Sequence[Callable[[], T]]) -> ByUnit[list[T]]:
+        """The same, as a generator that pauses before the root and before each unit.
+
+        What it yields says whether the unit has arrived, so that going on will not wait for it.
+        """
         results: list[T | None] = [None] * len(calls)
 
         def make(index: int, call: Callable[[], T]) -> greenlet.greenlet:
@@ -105,12 +123,14 @@ class Paged:
 
             return greenlet.greenlet(body)
 
+        yield self._question(ROOT)
         self._calls = {make(index, call): None for index, call in enumerate(calls)}
         try:
             while self._calls:
                 units = [call.switch() for call in self._calls]
                 self._calls = {call: None for call in self._calls if not call.dead}
                 if self._calls:
+                    yield self._question(units[0])
                     self._enter(units[0])
         finally:
             unfinished, self._calls = [call for call in self._calls if not call.dead], {}
@@ -118,6 +138,11 @@ class Paged:
                 call.throw()
         self._end_pass()
         return results  # type: ignore[return-value]
+
+    def _question(self, unit: int) -> Callable[[], bool]:
+        pager = self._pager
+        assert pager is not None
+        return lambda: pager.is_there(unit)
 
     def _enter(self, unit: int) -> None:
         assert self._pager is not None

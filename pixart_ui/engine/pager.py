@@ -193,6 +193,13 @@ class Pager:
             torch.cuda.current_stream(self._device).wait_event(event)
         self.wait_seconds += time.perf_counter() - started
 
+    def is_there(self, index: int) -> bool:
+        """Whether entering unit `index` of this pass (or ROOT) would not wait; so it is where that would raise."""
+        feeding = self._feeding
+        with self._condition:
+            base = self._position - self._position % self._num_units if self._num_units else 0
+            return self._is_ready(index, base + index) or feeding is None or feeding.done()
+
     def end_pass(self) -> None:
         """The last unit was used: the next pass may overwrite it."""
         with self._condition:

@@ -15,6 +15,7 @@ import torch
 from pixart_ui.catalog import Component
 from pixart_ui.devices import PAIR
 from pixart_ui.engine import memory, placement, shapes
+from pixart_ui.engine.coming import Foresee
 from pixart_ui.engine.device import Device, open_device
 from pixart_ui.engine.engine import Engine, EngineFiles, IsCancelled
 from pixart_ui.engine.forced import Forced
@@ -94,6 +95,9 @@ class PairedEngine(Engine):
         super().prepare(requests, is_cancelled, forced=forced)
         if self._spread is not None:
             self._encoder.prepare(requests, is_cancelled)
+
+    def foresee(self, foresee: Foresee) -> None:
+        """What comes next waits for nothing that this device could do: T5 has one of its own."""
 
     def clear(self) -> None:
         self._encoder.clear()

@@ -40,6 +40,8 @@ from pixart_ui.events import Phase, PhasePlan, Plan, Residency
 SMALLER_SIDES = (1024, 512, 256)
 # A streamed step that took so much longer than its transfers was not waiting for them.
 COMPUTE_BOUND = 1.25
+# Slots for texts of the next group beside the last steps, and the part of those steps that they may fill.
+AHEAD_SLOTS, AHEAD_SHARE = (2, 3, 4, 6, 8, 12, 16, 24), 0.75
 
 
 def choose_plan(demand: Demand, limits: Limits) -> Plan:
@@ -102,6 +104,44 @@ def decode_tile(demand: Demand, limits: Limits) -> int | None:
     if not fitting:
         return min(ways, key=lambda way: way.own_bytes).tile
     return min(fitting, key=lambda way: (costs.unit_seconds(Phase.DECODE, way.tile).value, way.own_bytes)).tile
+
+
+def look_ahead(
+    demand: Demand, following: Demand, limits: Limits, plan: Plan, steps_left: int
+) -> tuple[Plan, PhasePlan] | None:
+    """How the texts of the following group are encoded beside the steps that are left of the last picture.
+
+    The plan as it is then, and how T5 is streamed: in the fewest slots that get it through in time. None where the link
+    is taken, where T5 stays anyway, where one pass is not enough, and where memory or time would not do or was never
+    measured.
+    """
+    costs, texts, denoise = Costs(demand, limits), Costs(following, limits), plan.phase(Phase.DENOISE)
+    choice = _choice_of(costs, plan)
+    is_link_taken = limits.is_cpu or denoise.residency is Residency.STREAMED
+    if is_link_taken or choice.options[Phase.ENCODE].is_resident or following.num_passes != 1:
+        return None
+    if not (texts.activation_bytes(Phase.ENCODE).is_measured and _is_measured(costs, choice.options[Phase.DENOISE])):
+        return None
+    option = _passing_beside(texts, steps_left, costs.unit_seconds(Phase.DENOISE).value)
+    if option is None or full_peak(costs, choice, Phase.DENOISE, option.own_bytes) > limits.budget_bytes:
+        return None
+    together = max(_predicted_peak(costs, choice, Phase.DENOISE, option.own_bytes), denoise.predicted_peak_bytes)
+    raised = replace(
+        denoise, reason=reasons.with_texts(denoise.reason, together, limits), predicted_peak_bytes=together
+    )
+    changed = replace(plan, phases=tuple(raised if entry is denoise else entry for entry in plan.phases))
+    return changed, _phase_plan(texts, Choice({Phase.ENCODE: option}), Phase.ENCODE, raised.reason, together)
+
+
+def _passing_beside(texts: Costs, steps_left: int, step_seconds: float) -> Option | None:
+    """T5 in the fewest slots with which it gets through: the host uses and frees each slot about once a step."""
+    num_units = texts.demand.shape(Phase.ENCODE).num_units
+    for slots in AHEAD_SLOTS:
+        if slots < num_units <= slots * steps_left * AHEAD_SHARE:
+            option = make_option(texts, Phase.ENCODE, Residency.STREAMED, 0, slots, None)
+            if option.now <= 1e6 * steps_left * step_seconds * AHEAD_SHARE:
+                return option
+    return None
 
 
 def smallest_budget(demand: Demand, limits: Limits) -> int:

@@ -22,7 +22,7 @@ from pixart_ui.engine import attention, planner
 from pixart_ui.engine.calibration import Calibration, Reads, Table, device_key
 from pixart_ui.engine.costs import GPU_GRAIN_BYTES, Costs, Demand, Limits
 from pixart_ui.engine.device import Device
-from pixart_ui.events import Phase, PhaseMeasurement, Plan
+from pixart_ui.events import Phase, PhaseMeasurement, PhasePlan, Plan
 from pixart_ui.ram import ram
 
 LINK_PROBE_BYTES = 64 * 2**20
@@ -58,6 +58,14 @@ class Planning:
     def step_down(self, demand: Demand, plan: Plan, phase: Phase) -> Plan | None:
         """The next smaller plan after that phase ran out of memory; None where there is none."""
         return planner.step_down(demand, self.limits(frozenset(), 0), plan, phase)
+
+    def look_ahead(
+        self, demand: Demand, following: Demand, plan: Plan, steps_left: int, on_device: frozenset[Component]
+    ) -> tuple[Plan, PhasePlan] | None:
+        """See `planner.look_ahead`; the budget is the plan's, of which the steps have taken their part already."""
+        seen = self._seen if self._seen is not None else self.limits(on_device, 0)
+        limits = replace(seen, budget_bytes=plan.budget_bytes, on_device=on_device, calibration=self._calibration)
+        return planner.look_ahead(demand, following, limits, plan, steps_left)
 
     def limits(self, on_device: frozenset[Component], kept_bytes: int) -> Limits:
         self._seen = Limits(

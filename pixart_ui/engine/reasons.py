@@ -53,6 +53,11 @@ def beside(reason: str, together: int, limits: Limits) -> str:
     return f"{reason}; beside the next picture's first steps, {_of(together, limits)} for both"
 
 
+def with_texts(reason: str, together: int, limits: Limits) -> str:
+    """Of steps that take `together` with the next group's texts, which pass through T5 meanwhile."""
+    return f"{reason}; beside its last steps the next texts are encoded, {_of(together, limits)} for both"
+
+
 def apart(plan: Plan) -> Mapping[Phase, str]:
     """Of a plan whose decoding is to wait for its turn."""
     reasons = {entry.phase: entry.reason for entry in plan.phases}

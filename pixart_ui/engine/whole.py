@@ -15,6 +15,7 @@ from diffusers import PixArtTransformer2DModel
 from pixart_ui.engine import memory
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.forms import WeightSource
+from pixart_ui.engine.paged import ByUnit
 from pixart_ui.engine.precision import transformer_quantization
 from pixart_ui.request import TransformerPrecision
 
@@ -42,6 +43,11 @@ class Whole:
     def run(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """One after the other: the weights are there already."""
         return [call() for call in calls]
+
+    def run_by_unit(self, calls: Sequence[Callable[[], T]]) -> ByUnit[list[T]]:
+        """There is nothing to pause for."""
+        yield from ()
+        return self.run(calls)
 
     def close(self) -> None:
         """Empty every layer: whoever still holds the module, as its own hooks do, holds no weights."""

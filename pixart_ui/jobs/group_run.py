@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
 from pixart_ui.access.viewer import LOCAL_OWNER
+from pixart_ui.engine.coming import Foresee
 from pixart_ui.errors import DiskFullError
 from pixart_ui.events import (
+    EncodedAhead,
     Event,
     ImageFailed,
     ImageReady,
@@ -66,6 +68,13 @@ class EngineLike(Protocol):
         latents: Mapping[int, LatentArray] | None = None,
         scopes: Sequence[str] = (),
     ) -> Iterator[Event]: ...
+
+
+@runtime_checkable
+class ForeseeingEngine(EngineLike, Protocol):
+    """One that encodes what comes next beside the last picture at hand."""
+
+    def foresee(self, foresee: Foresee) -> None: ...
 
 
 class GroupRun:
@@ -127,7 +136,7 @@ class GroupRun:
             # Before anything of them is touched: opening files, too, can be what a worker dies of.
             self._report_all(Phase.ENCODE)
             latents = self._find_latents()
-            requests, scopes = [job.request for job in self._jobs], [_scope(job) for job in self._jobs]
+            requests, scopes = [job.request for job in self._jobs], [scope_of(job) for job in self._jobs]
             events = self._engine.run(requests, self._is_cancelled, latents, scopes)
             for event in events:
                 self._see(event)
@@ -182,6 +191,8 @@ class GroupRun:
                 self._make_way()
             case PhaseStarted(phase=phase, index=int(index)):
                 self._report(index, phase)
+            case EncodedAhead():
+                self._journal.count_load()
             case LatentsReady(index=index, latents=latents, kernels=kernels):
                 self._keep_latents(index, KeptLatents(latents, kernels))
             case StepDone(index=index, step=step, preview=preview):
@@ -301,7 +312,7 @@ class GroupRun:
             path.unlink(missing_ok=True)
 
 
-def _scope(job: Job) -> str:
+def scope_of(job: Job) -> str:
     """What people asked for who sign in stays apart, in the embedding cache as well."""
     return "" if job.owner == LOCAL_OWNER else job.owner
 

@@ -62,6 +62,22 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
             rows = db.execute("SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(chosen),))
             return next((job_of(row) for row in rows), None)
 
+    def coming(
+        self, worker: str, key: str, *, limit: int, only: Sequence[int] | None = None, route: Route = EVERYTHING
+    ) -> tuple[Job, ...]:
+        """What a claim would take now, if all of it has that group key; it stays where it is.
+
+        Nothing where a worker died over one of them: what it did alone it may do beside another.
+        """
+        with self._moment() as db:
+            chosen = choose_group(db, limit, among(route, only, worker, time.time() - ALIVE_SECONDS))
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND group_key=? AND strikes=0",
+                (json.dumps(chosen), key),
+            )
+            jobs = sorted(map(job_of, rows), key=lambda job: chosen.index(job.id))
+        return tuple(jobs) if len(jobs) == len(chosen) else ()
+
     def claim(
         self,
         worker: str,

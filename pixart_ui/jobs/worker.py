@@ -27,9 +27,10 @@ from dataclasses import replace
 from typing import Any
 
 from pixart_ui.devices import is_processor
+from pixart_ui.engine.coming import Coming
 from pixart_ui.errors import DiskFullError, EngineLost, JournalError, PixArtError, WorkerError
 from pixart_ui.jobs import leftovers, retention
-from pixart_ui.jobs.group_run import EngineLike, GroupRun
+from pixart_ui.jobs.group_run import EngineLike, ForeseeingEngine, GroupRun, scope_of
 from pixart_ui.jobs.group_size import FEW, PredictedSizes, fair_share
 from pixart_ui.jobs.job import Job, JobState
 from pixart_ui.jobs.journal import Journal
@@ -98,6 +99,11 @@ class Worker:
         self._watch = Watch(weigh)
         self._router = router
         self._group_key: str | None = None
+        self._only: Sequence[int] | None = None
+        self._taken_by = EVERYTHING
+        self._key_beside: str | None = None
+        if isinstance(engine, ForeseeingEngine):
+            engine.foresee(self._foresee)
 
     def serve(self, stop: threading.Event, *, only: Sequence[int] | None = None, is_draining: bool = False) -> None:
         """Run jobs until `stop` is set; with `only`, until those jobs have ended; draining, until none is left.
@@ -148,17 +154,29 @@ class Worker:
     def _claim(self, only: Sequence[int] | None) -> Sequence[Job]:
         """The next group, as far as the disk has room for it; without room for one picture the queue is paused."""
         route = self._route()
+        self._only, self._taken_by = only, route
         limit = self._limit(only, route)
         jobs = self._journal.claim(self.name, lease_seconds=LEASE_SECONDS, limit=limit, only=only, route=route)
         if not jobs:
             return jobs
         self._group_key = group_key(jobs[0].request) if jobs[0].trial is None else None
+        # What was tried before may have ended its worker, with whatever was beside it: now nothing is to be.
+        self._key_beside = self._group_key if all(job.attempt == 1 for job in jobs) else None
         room = room_for(jobs, self._settings, self._journal)
         if room.shortage is not None:
             self._journal.pause(room.shortage)
         if room.num_fitting < len(jobs):
             self._journal.put_back(self.name, [job.id for job in jobs[room.num_fitting :]])
         return jobs[: room.num_fitting]
+
+    def _foresee(self) -> Coming | None:
+        """What will be claimed after the group at hand, as it looks now, if it shares its weights."""
+        only, route, key = self._only, self._taken_by, self._key_beside
+        if key is None or self._journal.next_job(self.name, only, route) is None:
+            return None
+        limit = self._limit(only, route)
+        jobs = self._journal.coming(self.name, key, limit=limit, only=only, route=route)
+        return Coming([job.request for job in jobs], [scope_of(job) for job in jobs]) if jobs else None
 
     def _route(self) -> Route:
         """Which of the waiting jobs are for this worker."""

@@ -1,0 +1,341 @@
+"""The texts of the next group pass through T5 beside the last picture's steps, and no picture can tell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixart_ui.byte_size import GIB
+from pixart_ui.engine import ahead as ahead_module
+from pixart_ui.engine import engine as engine_module
+from pixart_ui.engine.coming import Coming
+from pixart_ui.engine.costs import UNIT_SECONDS, Limits
+from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.group import Group
+from pixart_ui.engine.opening import Opening
+from pixart_ui.engine.pager import Pager
+from pixart_ui.engine.planner import choose_plan, look_ahead
+from pixart_ui.errors import JournalError
+from pixart_ui.events import (
+    EncodedAhead,
+    Event,
+    ImageFailed,
+    Phase,
+    PhaseFinished,
+    PhasePlan,
+    Plan,
+    Residency,
+    StepDone,
+    SteppedDown,
+)
+from pixart_ui.hub import Hub
+from pixart_ui.request import ResolvedRequest
+from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, never, open_engine, run
+from tests.engine.test_ladder import CUDA_ERROR
+from tests.engine.test_planner import DENOISE_BYTES, ENCODE_BYTES, STREAMED, small_demand, small_limits
+
+Requests = Sequence[ResolvedRequest]
+
+
+@pytest.fixture
+def engine(hub: Hub, weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """On a processor, which has no idle link: it looks ahead all the same, and waits for what has not arrived."""
+
+    def planned(self: Opening, group: Group, *_: Any) -> tuple[Plan, PhasePlan]:
+        return group.plan, PhasePlan(Phase.ENCODE, Residency.STREAMED, "beside", slots=2)
+
+    monkeypatch.setattr(Opening, "look_ahead", planned)
+    monkeypatch.setattr(Pager, "is_there", lambda *_: True)
+    engine = open_engine(hub, weights_dir)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def now(toys: dict[str, Path]) -> tuple[ResolvedRequest, ...]:
+    return make_requests(toys["sigma"], num_images=2)
+
+
+@pytest.fixture
+def later(toys: dict[str, Path]) -> tuple[ResolvedRequest, ...]:
+    return make_requests(toys["sigma"], prompt="a green tree left of a small yellow house", width=256)
+
+
+def foreseeing(engine: Engine, requests: Requests, scopes: Sequence[str] = ()) -> list[int]:
+    """Let the engine foresee these; what is returned counts how often it asked."""
+    asked: list[int] = []
+
+    def foresee() -> Coming | None:
+        asked.append(len(asked))
+        return Coming(requests, scopes) if requests else None
+
+    engine.foresee(foresee)
+    return asked
+
+
+def encoded(events: Sequence[Event]) -> list[EncodedAhead]:
+    return [event for event in events if isinstance(event, EncodedAhead)]
+
+
+def is_cached(events: Sequence[Event]) -> bool:
+    """Whether T5 had nothing to do for the group."""
+    (measurement,) = [
+        event.measurement
+        for event in events
+        if isinstance(event, PhaseFinished) and event.measurement.phase is Phase.ENCODE
+    ]
+    return measurement.is_cached
+
+
+def assert_same(events: Sequence[Event], expected: Sequence[Event]) -> None:
+    for one, other in zip(latents_of(list(events)), latents_of(list(expected)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for before, after in zip(images_of(list(events)), images_of(list(expected)), strict=True):
+        np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+
+
+def test_the_next_group_finds_its_texts_and_all_pictures_are_the_same(
+    engine: Engine, hub: Hub, weights_dir: Path, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
+) -> None:
+    plain = open_engine(hub, weights_dir)
+    expected = run(plain, now), run(plain, later)
+    plain.close()
+    foreseeing(engine, later)
+    first = run(engine, now)
+    foreseeing(engine, ())
+    second = run(engine, later)
+    assert [event.num_texts for event in encoded(first)] == [1], "the empty negative prompt is known by then"
+    assert encoded(first)[0].bytes_moved > 0
+    assert is_cached(second)
+    assert not is_cached(expected[1])
+    assert_same(first, expected[0])
+    assert_same(second, expected[1])
+
+
+def test_it_is_asked_beside_the_last_picture_alone_until_something_comes(
+    engine: Engine, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
+) -> None:
+    assert len(foreseeing_in(engine, (), now)) == now[1].steps - 1, "after the last step it would be too late"
+    assert len(foreseeing_in(engine, later, now)) == 1
+
+
+def foreseeing_in(engine: Engine, requests: Requests, now: tuple[ResolvedRequest, ...]) -> list[int]:
+    asked, last_step = foreseeing(engine, requests), 0
+    for event in engine.run(now, never):
+        if isinstance(event, StepDone):
+            assert not asked or event.index == 1
+            last_step = event.step
+    assert last_step == now[1].steps
+    return asked
+
+
+def test_texts_that_are_known_do_not_come_again(engine: Engine, now: tuple[ResolvedRequest, ...]) -> None:
+    foreseeing(engine, [now[0].model_copy(update={"seed": 99})])
+    assert not encoded(run(engine, now))
+
+
+def test_texts_are_kept_for_whoever_asked_for_them(
+    engine: Engine, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
+) -> None:
+    foreseeing(engine, later, ["ann"])
+    assert [event.num_texts for event in encoded(run(engine, now))] == [2], "the empty one is not known to her"
+    foreseeing(engine, ())
+    assert is_cached(list(engine.run(later, never, scopes=["ann"])))
+    assert not is_cached(list(engine.run(later, never, scopes=["bob"])))
+
+
+def test_what_has_not_arrived_when_the_steps_are_over_is_left(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
+    foreseeing(engine, later)
+    first = run(engine, now)
+    assert not encoded(first)
+    assert len(images_of(first)) == 2
+    assert "text_encoder" not in engine.info()["on_device"]
+    foreseeing(engine, ())
+    assert not is_cached(run(engine, later))
+
+
+def test_whoever_cancels_the_picture_leaves_the_texts_too(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
+    foreseeing(engine, later)
+    cancelled, events = set[int](), []
+    for event in engine.run(now, cancelled.__contains__):
+        events.append(event)
+        if isinstance(event, StepDone) and (event.index, event.step) == (1, 2):
+            cancelled.add(1)
+    assert [event.index for event in events if isinstance(event, ImageFailed)] == [1]
+    assert "text_encoder" not in engine.info()["on_device"]
+    foreseeing(engine, ())
+    assert len(images_of(run(engine, later))) == 1
+
+
+def test_a_queue_that_cannot_be_read_is_no_fault_of_the_picture(
+    engine: Engine, now: tuple[ResolvedRequest, ...]
+) -> None:
+    def foresee() -> Coming | None:
+        raise JournalError("The journal cannot be read.")
+
+    engine.foresee(foresee)
+    with pytest.raises(JournalError):
+        run(engine, now)
+
+
+def fail_in(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: Exception) -> None:
+    def failing(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(place, name, failing)
+
+
+def test_memory_that_runs_out_in_the_texts_is_no_matter_of_the_picture(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    foreseeing(engine, later)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        fail_in(patched, ahead_module, "encode_by_unit", CUDA_ERROR)
+        first = run(engine, now)
+    assert "the texts of the next group wait for their turn" in caplog.text
+    assert not encoded(first)
+    assert [facts["notes"] for facts in facts_of(first)] == [[], []]
+    assert "text_encoder" not in engine.info()["on_device"]
+    foreseeing(engine, ())
+    assert len(images_of(run(engine, later))) == 1
+
+
+def test_memory_that_runs_out_in_the_steps_has_the_picture_begin_again_alone(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, foreseen = engine_module.denoise, foreseeing(engine, later)
+
+    def denoise(*arguments: Any) -> Iterator[Any]:
+        for step in real(*arguments):
+            yield step
+            if step.number == 2 and foreseen:
+                foreseen.clear()
+                raise CUDA_ERROR
+
+    expected = run(engine, now)
+    foreseen.clear()
+    monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
+    monkeypatch.setattr(engine_module, "denoise", denoise)
+    foreseeing_again = make_later(later)
+    engine.foresee(lambda: (foreseen.append(0), Coming(foreseeing_again))[1])
+    events = run(engine, now)
+    (step,) = [event for event in events if isinstance(event, SteppedDown)]
+    assert step.reason == "denoise ran out of memory beside the next group's texts: it began again alone."
+    assert not foreseen, "it did not look again"
+    assert_same(events, expected)
+
+
+def make_later(later: tuple[ResolvedRequest, ...]) -> list[ResolvedRequest]:
+    return [request.model_copy(update={"full_prompt": "a purple boat"}) for request in later]
+
+
+# When it is planned: T5 has ten units of 100 bytes, which take 100 µs each to come, as a step does.
+
+STEPS_LEFT = 8
+# For the transformer and the VAE beside a whole picture, not for T5 as well.
+ROOM = 1800
+
+
+def beside(limits: Limits, steps_left: int = STEPS_LEFT, **changes: object) -> tuple[Plan, PhasePlan] | None:
+    demand = small_demand(num_texts=0)
+    plan = choose_plan(demand, limits)
+    return look_ahead(demand, small_demand(**changes), limits, plan, steps_left)
+
+
+def slots_of(found: tuple[Plan, PhasePlan] | None) -> int | None:
+    return found[1].slots if found is not None else None
+
+
+def test_it_takes_the_fewest_slots_that_get_it_through_and_says_what_both_take() -> None:
+    found = beside(small_limits(ROOM, step=1.0))
+    assert found is not None
+    plan, texts = found
+    assert (texts.phase, texts.residency, texts.slots) == (Phase.ENCODE, STREAMED, 2)
+    both = 820 + DENOISE_BYTES + 210 + ENCODE_BYTES
+    assert plan.phase(Phase.DENOISE).predicted_peak_bytes == both == texts.predicted_peak_bytes
+    assert "the next texts are encoded" in plan.phase(Phase.DENOISE).reason
+    assert plan.phase(Phase.DECODE) == choose_plan(small_demand(num_texts=0), small_limits(ROOM, step=1.0)).phase(
+        Phase.DECODE
+    )
+
+
+@pytest.mark.parametrize(("steps_left", "slots"), [(8, 2), (5, 3), (4, 4), (2, 8), (1, None)])
+def test_fewer_steps_take_more_slots(steps_left: int, slots: int | None) -> None:
+    assert slots_of(beside(small_limits(ROOM, step=1.0), steps_left)) == slots
+
+
+def test_it_fits_to_the_byte() -> None:
+    demand, generous = small_demand(num_texts=0), small_limits(ROOM, step=1.0)
+    plan = choose_plan(demand, generous)
+    need = 820 + 50 + DENOISE_BYTES + 210 + ENCODE_BYTES  # the VAE stays as well
+
+    def at(budget: int) -> int | None:
+        return slots_of(look_ahead(demand, small_demand(), replace(generous, budget_bytes=budget), plan, STEPS_LEFT))
+
+    assert (at(need), at(need - 1)) == (2, None)
+
+
+def test_there_must_be_time_for_all_of_it() -> None:
+    arriving = 1e-6 * 1010 * 1.05 + UNIT_SECONDS * 10 + 1e-6 * 110
+    enough = arriving / STEPS_LEFT / 0.75
+    assert slots_of(beside(small_limits(ROOM, step=1.2 * enough))) is not None
+    assert slots_of(beside(small_limits(ROOM, step=0.9 * enough))) is None
+
+
+@pytest.mark.parametrize(
+    ("why", "limits", "changes"),
+    [
+        ("nothing is missing", small_limits(ROOM, step=1.0), {"num_texts": 0}),
+        ("more than one pass", small_limits(ROOM, step=1.0), {"num_texts": 400}),
+        ("a processor has no link", small_limits(ROOM, step=1.0, is_cpu=True), {}),
+        ("never measured", small_limits(GIB, step=1.0), {"num_tokens": 9, "precision": "int8"}),
+    ],
+)
+def test_it_waits_for_its_turn(why: str, limits: Limits, changes: dict[str, Any]) -> None:
+    assert beside(limits, **changes) is None, why
+
+
+def test_a_transformer_that_streams_has_the_link_to_itself() -> None:
+    def found(change: Callable[[PhasePlan], PhasePlan]) -> tuple[Plan, PhasePlan] | None:
+        demand, limits = small_demand(num_texts=0), small_limits(ROOM, step=1.0)
+        plan = choose_plan(demand, limits)
+        return look_ahead(demand, small_demand(), limits, replace(plan, phases=tuple(map(change, plan.phases))), 8)
+
+    def streamed(entry: PhasePlan) -> PhasePlan:
+        is_streamed = entry.phase is Phase.DENOISE
+        return replace(entry, residency=STREAMED, kept_units=0, slots=2) if is_streamed else entry
+
+    assert found(lambda entry: entry) is not None
+    assert found(streamed) is None
+
+
+def test_a_text_encoder_that_stays_needs_no_link() -> None:
+    demand, limits = small_demand(num_texts=2), small_limits(9000, step=1.0)
+    plan = choose_plan(demand, limits)
+    assert plan.residency(Phase.ENCODE) is Residency.RESIDENT
+    assert look_ahead(demand, small_demand(), limits, plan, STEPS_LEFT) is None
