@@ -179,26 +179,35 @@ class Limits:
         return rates.disk if rates.disk is not None else DISK_RATE
 
 
+_Way = tuple[Phase, int | None]
+
+
 @dataclass(frozen=True)
 class Costs:
     """Bytes and seconds of a demand on a device; each is worked out once."""
 
     demand: Demand
     limits: Limits
+    _bytes: dict[_Way, Estimate] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _seconds: dict[_Way, Estimate] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def activation_bytes(self, phase: Phase, tile: int | None = None) -> Estimate:
         """What the phase takes beside weights."""
-        demand = self.demand
-        return self.limits.calibration.predict_bytes(
-            demand.kind(phase, tile), demand.x(phase), lambda x: self._bytes_formula(phase, tile, x)
-        )
+        if (phase, tile) not in self._bytes:
+            kind, x = self.demand.kind(phase, tile), self.demand.x(phase)
+            self._bytes[phase, tile] = self.limits.calibration.predict_bytes(
+                kind, x, lambda x: self._bytes_formula(phase, tile, x)
+            )
+        return self._bytes[phase, tile]
 
     def unit_seconds(self, phase: Phase, tile: int | None = None) -> Estimate:
         """Computing one pass of texts, one step or one picture, weights being there."""
-        demand = self.demand
-        return self.limits.calibration.predict_seconds(
-            demand.kind(phase, tile), demand.x(phase), lambda x: self.seconds_formula(phase, tile, x)
-        )
+        if (phase, tile) not in self._seconds:
+            kind, x = self.demand.kind(phase, tile), self.demand.x(phase)
+            self._seconds[phase, tile] = self.limits.calibration.predict_seconds(
+                kind, x, lambda x: self.seconds_formula(phase, tile, x)
+            )
+        return self._seconds[phase, tile]
 
     @cached_property
     def first_rate(self) -> float:

@@ -183,16 +183,14 @@ class Opening:
         if not self.device.is_roomy:
             components.warm_up.wait()  # it takes memory that is not ours to plan with
         memory.cap(self.device, self.device.budget_bytes)
-        kept = components.kept_bytes()
+        limits = planning.limits(components.on_device_now(), components.kept_bytes())  # once: it asks the system
         if group.forced is not None:
-            limits = planning.limits(components.on_device_now(), kept)
             tile = planner.decode_tile(group.demand(), group.forced.limits(limits))
             group.tiles = [tile] * len(group.requests)
             group.plan = group.forced.plan(group.demand(), limits)
             return
-        limits = planning.limits(frozenset(), kept)  # once: it asks the system how much memory there is
         group.tiles = [planner.decode_tile(group.demand(index), limits) for index in range(len(group.requests))]
-        group.plan = planning.choose(group.demand(), components.on_device_now(), kept)
+        group.plan = planner.choose_plan(group.demand(), limits)
 
     def _tokenizer(self, folder: Path) -> Any:
         if folder not in self._tokenizers:

@@ -51,10 +51,6 @@ class Planning:
             self._calibration = self._calibration.learn_compute(_measure_compute())
             self.save()
 
-    def choose(self, demand: Demand, on_device: frozenset[Component], kept_bytes: int) -> Plan:
-        """The fastest plan that fits what is free, counting what we hold ourselves. Raises BudgetTooSmall."""
-        return planner.choose_plan(demand, self.limits(on_device, kept_bytes))
-
     def step_down(self, demand: Demand, plan: Plan, phase: Phase) -> Plan | None:
         """The next smaller plan after that phase ran out of memory; None where there is none."""
         return planner.step_down(demand, self.limits(frozenset(), 0), plan, phase)

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pixart_ui.catalog import Checkpoint, Component
@@ -62,14 +63,21 @@ class ComponentShape:
         """How many parts compute one after the other, whether they can be streamed or not."""
         return self.whole_layers if self.is_whole else self.num_units
 
-    @property
+    @cached_property
+    def _streamed(self) -> dict[int, tuple[int, ...]]:
+        """What was worked out already: a planner asks for the same again and again."""
+        return {}
+
+    @cached_property
     def total_bytes(self) -> int:
         return self.root_bytes + sum(self.unit_bytes)
 
     def streamed(self, kept_units: int) -> tuple[int, ...]:
         """The bytes of the units that do not stay."""
-        kept = spread(kept_units, self.num_units)
-        return tuple(size for index, size in enumerate(self.unit_bytes) if index not in kept)
+        if kept_units not in self._streamed:
+            kept = spread(kept_units, self.num_units)
+            self._streamed[kept_units] = tuple(size for index, size in enumerate(self.unit_bytes) if index not in kept)
+        return self._streamed[kept_units]
 
     def device_bytes(self, kept_units: int, slots: int) -> int:
         """What it takes with so many units kept and the others passing through slots."""
