@@ -39,6 +39,8 @@ RAM_RESERVE_BYTES = 2 * GIB
 
 # Steps in which torch reserves memory of a GPU, and the part of it that lies in gaps where components come and go.
 GPU_GRAIN_BYTES, GAPS = 20 * MIB, 0.01
+# A picture that was decoded beside steps took so much more than both by themselves.
+STREAM_BYTES = 64 * MIB
 # Scratch memory of the matrix library, which it keeps (32 MiB on Hopper).
 WORKSPACE_BYTES = 32 * MIB
 # The widest moment of a block is inside its feed-forward. Reserved for two samples of 4096 tokens × 1152: 341 MiB, of
@@ -146,12 +148,15 @@ class Limits:
     on_device: frozenset[Component] = frozenset()
     calibration: Calibration = field(default_factory=Calibration)
 
-    def reserved(self, nbytes: int) -> int:
-        """What torch reserves for so many bytes on a GPU: whole steps, with gaps between what came and went."""
+    def reserved(self, nbytes: int, *, num_streams: int = 1) -> int:
+        """What torch reserves for so many bytes on a GPU: whole steps, with gaps between what came and went.
+
+        Each further stream that work is queued on has small pools of its own.
+        """
         if self.grain_bytes == 1:
             return nbytes
-        steps = -(-round(nbytes * (1 + GAPS)) // self.grain_bytes)
-        return (steps + 1) * self.grain_bytes
+        with_gaps = round(nbytes * (1 + GAPS)) + (num_streams - 1) * STREAM_BYTES
+        return -(-with_gaps // self.grain_bytes) * self.grain_bytes
 
     @property
     def link_rate(self) -> float:

@@ -18,7 +18,7 @@ from pixart_ui.events import Event, Phase, SteppedDown
 
 Result = TypeVar("Result")
 # Beginning again takes a second; shorter texts than those that were measured need a little more than in proportion.
-SLACK_BYTES = 64 * MIB
+SLACK_BYTES = 96 * MIB
 
 
 class Ladder:

@@ -138,4 +138,5 @@ def full_peak(costs: Costs, choice: Choice, phase: Phase, beside: int = 0) -> in
     `beside` are the activations of what runs at the same time.
     """
     own = choice.options[phase].own_bytes + beside
-    return costs.limits.reserved(own + others_bytes(costs, phase, choice.residents))
+    nbytes = own + others_bytes(costs, phase, choice.residents)
+    return costs.limits.reserved(nbytes, num_streams=2 if beside else 1)

@@ -246,7 +246,8 @@ def _predicted_peak(costs: Costs, choice: Choice, phase: Phase, beside: int = 0)
         there.add("text_encoder")
     if phase is Phase.DECODE or (phase is Phase.DENOISE and demand.num_images > 1):
         there |= {"transformer", "vae"}
-    return costs.limits.reserved(own + others_bytes(costs, phase, choice.residents & there))
+    nbytes = own + others_bytes(costs, phase, choice.residents & there)
+    return costs.limits.reserved(nbytes, num_streams=2 if beside else 1)
 
 
 def _peak_beside(costs: Costs, choice: Choice) -> int | None:

@@ -19,6 +19,7 @@ from pixart_ui.engine.clock import is_out_of_memory
 from pixart_ui.engine.costs import Costs
 from pixart_ui.engine.device import Device
 from pixart_ui.engine.engine import Engine
+from pixart_ui.engine.ladder import SLACK_BYTES
 from pixart_ui.engine.planning import TOO_SMALL
 from pixart_ui.errors import OutOfMemory
 from pixart_ui.events import ImageFailed, Phase, PhaseFinished, PhaseStarted, StepDone, SteppedDown
@@ -240,7 +241,7 @@ def test_a_phase_has_room_to_spare_but_never_more_than_the_budget(
     run(engine, requests)
     group = engine._opening.open(requests)
     predicted = group.plan.phase(Phase.DENOISE).predicted_peak_bytes
-    assert engine._ladder.cap(group, Phase.DENOISE) == predicted + 64 * MIB
+    assert engine._ladder.cap(group, Phase.DENOISE) == predicted + SLACK_BYTES
     group.plan = replace(group.plan, budget_bytes=predicted + MIB)
     assert engine._ladder.cap(group, Phase.DENOISE) == predicted + MIB
 
