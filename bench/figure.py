@@ -1,6 +1,6 @@
 """The frontier: time against the memory that it takes, as a picture, and the results as a Markdown table.
 
-    python -m bench figure results.json [--picture docs/images/frontier.png] [--readme README.md]
+    python -m bench figure results.json [--matrix] [--picture docs/images/frontier.png] [--readme README.md]
 
 Ours is a line with a point for each budget, every other strategy a point. The table goes to the screen, or between the
 README's `<!-- bench:start -->` and `<!-- bench:end -->`.
@@ -67,9 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("results", type=Path, nargs="+", help="files that `python -m bench compare` wrote")
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--readme", type=Path, help="put the table between this file's marks")
+    parser.add_argument("--matrix", action="store_true", help="only the table of budgets by queues, and no picture")
     parser.add_argument("--size", type=int, default=table.SIZE, help="of the pictures in the figure")
     asked = parser.parse_args(arguments)
     results = _read(asked.results)
+    if asked.matrix:
+        print(table.matrix(results.rows))
+        return
     draw(results.rows, asked.picture, size=asked.size)
     text = "\n\n".join(part for part in (goals.markdown(results), table.markdown(results.rows)) if part)
     print(text) if asked.readme is None else splice(asked.readme, text)
@@ -183,7 +187,7 @@ def _plot(axes: Any, cold: Sequence[Point], warm: Sequence[Point], peers: Sequen
     handles, names = axes.get_legend_handles_labels()
     has_points = {"other stock strategies (see the table)": bool(others), "stock diffusers": bool(named)}
     kept = [(handle, name) for handle, name in zip(handles, names, strict=True) if has_points.get(name, True)][::-1]
-    axes.legend(*zip(*kept, strict=True), loc="upper left", frameon=False, labelcolor=INK, fontsize=10)
+    axes.legend(*zip(*kept, strict=True), loc="best", frameon=False, labelcolor=INK, fontsize=10)
 
 
 def _xy(points: Sequence[Point]) -> tuple[list[float], list[float]]:

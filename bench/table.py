@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import job
 from bench.results import Row
+from pixart_ui.byte_size import parse_bytes
 
 GIB = 2**30
 # What a row of the README's tables says unless it names something else.
@@ -53,6 +54,31 @@ def markdown(rows: Sequence[Row]) -> str:
         _failed(failed),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def matrix(rows: Sequence[Row]) -> str:
+    """Our engine's budgets by queues: seconds of a cold and of a warm group, and of a picture after them."""
+    found = [row for row in rows if is_ours(row) and row["error"] is None and row.get("warm")]
+    queues = sorted({row["num_images"] for row in found})
+    body = []
+    for budget in sorted({str(row["cap"]) for row in found}, key=parse_bytes):
+        by_queue = {row["num_images"]: row for row in found if row["cap"] == budget}
+        details = by_queue.get(NUM_IMAGES, next(iter(by_queue.values())))["details"]
+        body.append(
+            (
+                budget,
+                gib(max(_largest(row, "peak_reserved_bytes") or 0 for row in by_queue.values())),
+                *(_cold_and_warm(by_queue.get(number)) for number in queues),
+                seconds(details.get("next_new_prompt_seconds")),
+                seconds(details.get("next_cached_prompt_seconds")),
+            )
+        )
+    heads = [f"queue of {number}, cold / warm s" for number in queues]
+    return markdown_table(("budget", "reserved GiB", *heads, "next, new prompt s", "next, known prompt s"), body)
+
+
+def _cold_and_warm(row: Row | None) -> str:
+    return DASH if row is None else f"{seconds(row['wall_seconds'])} / {seconds(row['warm']['wall_seconds'])}"
 
 
 def _conditions(rows: Sequence[Row]) -> str:

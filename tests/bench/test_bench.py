@@ -342,6 +342,20 @@ def test_the_figures_come_from_the_rows(tmp_path: Path) -> None:
     assert goals.plain(Results()) == ""
 
 
+def test_budgets_by_queues_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    four = [row for row in all_rows() if str(row["strategy"]).startswith("ours@")]
+    details = {"next_new_prompt_seconds": 1.5, "next_cached_prompt_seconds": 0.75}
+    many = [row | {"num_images": 32, "wall_seconds": 40.0, "key": f"{row['key']}, 32"} for row in four[:2]]
+    Results([row | {"details": details} for row in [*many, *four, *all_rows()[-1:]]]).write(tmp_path / "matrix.json")
+    figure.main([str(tmp_path / "matrix.json"), "--matrix", "--picture", str(tmp_path / "none.png")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("| budget | reserved GiB | queue of 4, cold / warm s | queue of 32, cold / warm s |")
+    assert lines[2] == "| 1GiB | 0.97 | 7.90 / 7.00 | 40.0 / 7.00 | 1.50 | 0.75 |"
+    assert lines[4].startswith("| 2GiB | 1.90 | 6.00 / 5.20 | – |")
+    assert len(lines) == 2 + len(four)
+    assert not (tmp_path / "none.png").exists()
+
+
 def test_figures_that_are_not_there_are_left_out() -> None:
     """After any number of rows, as a run that was cut off leaves them."""
     rows = figure_rows()
