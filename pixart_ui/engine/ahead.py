@@ -8,6 +8,7 @@ memory or time would not do, or anything goes wrong, the texts wait for their ow
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,8 +25,8 @@ from pixart_ui.engine.group import Group
 from pixart_ui.engine.ladder import Ladder
 from pixart_ui.engine.opening import Opening
 from pixart_ui.engine.paged import ByUnit
-from pixart_ui.errors import PixArtError
-from pixart_ui.events import EncodedAhead, Phase
+from pixart_ui.errors import JournalError, OutOfMemory
+from pixart_ui.events import EncodedAhead, Phase, PhasePlan, Plan
 
 # How long the host sleeps between two looks at what has arrived, once all steps are queued.
 SECONDS_BETWEEN = 0.0005
@@ -34,7 +35,10 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class LookAhead:
-    """Of one engine. Until somebody sets `foresee`, nothing is foreseen."""
+    """Of one engine. Until somebody sets `foresee`, nothing is foreseen.
+
+    `too_much` is the least that both together were to take when memory ran out; nothing as large is tried again.
+    """
 
     device: Device
     components: Components
@@ -42,6 +46,7 @@ class LookAhead:
     ladder: Ladder
     side: SideStream
     foresee: Foresee = lambda: None
+    too_much: float = math.inf
 
     @contextmanager
     def beside(self, group: Group, index: int) -> Iterator[Ahead]:
@@ -49,32 +54,12 @@ class LookAhead:
         ahead = Ahead(self, group, index)
         try:
             yield ahead
+        except OutOfMemory:
+            ahead.note_shortage()
+            raise
         finally:
             ahead.close()
         group.plan_alone = None
-
-    def following(self, group: Group, index: int) -> Group | None:
-        """What to encode beside that picture's steps; None while there is nothing."""
-        is_last = index == len(group.requests) - 1
-        if not is_last or group.is_decoding or group.forced is not None or not group.looks_ahead:
-            return None
-        coming = self.foresee()
-        return self.opening.following(group, coming.requests, coming.scopes) if coming is not None else None
-
-    def begin(self, group: Group, index: int, following: Group, steps_left: int, ended: ExitStack) -> Loaded | None:
-        """T5 until `ended`, where it fits beside the steps that are left and gets through; None where not."""
-        source = group.sources["text_encoder"]
-        if not following.missing or not self.components.is_prepared(source):
-            return None
-        found = self.opening.look_ahead(group, index, following, steps_left)
-        if found is None:
-            return None
-        if group.decoded_at:
-            memory.release(self.device)  # what decoding the picture before has left
-        group.plan_alone, (group.plan, entry) = group.plan, found
-        memory.cap(self.device, self.ladder.cap(group, Phase.DENOISE, index))
-        ended.callback(memory.forget_scratch, self.device)
-        return ended.enter_context(self.components.on_device(source, entry))
 
     def encode(self, following: Group, encoder: Loaded) -> ByUnit[EncodedAhead]:
         """Into the cache, where its own group will find it."""
@@ -92,18 +77,22 @@ class Ahead:
         self._group = group
         self._index = index
         self._ended = ExitStack()
-        self._has_looked = False
+        is_last = index == len(group.requests) - 1
+        self._is_looking = is_last and group.looks_ahead and engine.opening.may_look_ahead(group)
         self._encoding: ByUnit[EncodedAhead] | None = None
         self._has_arrived: Callable[[], bool] = lambda: True
+        self._units_a_step = 0
         self.has_begun = False
         self.done: EncodedAhead | None = None
 
     def after_step(self, steps_left: int) -> None:
-        """Begin, or go on with what has arrived."""
-        if not self._has_looked and steps_left > 0:
-            self._look(steps_left)
-        while self._encoding is not None and self._has_arrived():
-            self._go_on(self._encoding)
+        """Begin, or go on with what has arrived; no more at once than lets the next step be queued in time."""
+        if self._is_looking and steps_left > 0 and not self._group.is_decoding:
+            with self._leaving_it_where_it_fails():
+                self._look(steps_left)
+        for _ in range(self._units_a_step):
+            if self._encoding is not None and self._has_arrived():
+                self._go_on(self._encoding)
 
     def until(self, is_over: Callable[[], bool]) -> None:
         """Go on while the device is busy with the steps that were queued."""
@@ -113,23 +102,47 @@ class Ahead:
             else:
                 time.sleep(SECONDS_BETWEEN)
 
+    def note_shortage(self) -> None:
+        """Memory ran out, in the picture's steps or in the texts."""
+        if self.has_begun:
+            together = self._group.plan.phase(Phase.DENOISE).predicted_peak_bytes
+            self._engine.too_much = min(self._engine.too_much, together)
+
     def close(self) -> None:
         """What is not finished is left."""
-        if self._encoding is not None:
-            self._encoding.close()
-            self._encoding = None
-        self._ended.close()
+        encoding, self._encoding = self._encoding, None
+        try:
+            if encoding is not None:
+                encoding.close()
+        finally:
+            self._ended.close()
 
     def _look(self, steps_left: int) -> None:
-        following = self._engine.following(self._group, self._index)
-        if following is None:
+        """Begin, where something comes whose texts fit beside the steps that are left and get through."""
+        engine, group = self._engine, self._group
+        coming = engine.foresee()
+        if coming is None:
             return
-        self._has_looked = True
-        with self._leaving_it_where_it_fails():
-            encoder = self._engine.begin(self._group, self._index, following, steps_left, self._ended)
-            if encoder is not None:
-                self.has_begun = True
-                self._encoding = self._engine.encode(following, encoder)
+        self._is_looking = False
+        source = group.sources["text_encoder"]
+        following = engine.opening.following(group, coming.requests, coming.scopes)
+        if not following.missing or not engine.components.is_prepared(source):
+            return
+        found = engine.opening.look_ahead(group, self._index, following, steps_left)
+        if found is None or found[0].phase(Phase.DENOISE).predicted_peak_bytes >= engine.too_much:
+            return
+        self._begin(following, *found)
+
+    def _begin(self, following: Group, together: Plan, entry: PhasePlan) -> None:
+        engine, group = self._engine, self._group
+        self.has_begun = True
+        if group.decoded_at:
+            memory.release(engine.device)  # what decoding the picture before has left
+        group.plan_alone, group.plan = group.plan, together
+        self._cap()
+        self._ended.callback(memory.forget_scratch, engine.device)
+        encoder = self._ended.enter_context(engine.components.on_device(group.sources["text_encoder"], entry))
+        self._units_a_step, self._encoding = entry.slots, engine.encode(following, encoder)
 
     def _go_on(self, encoding: ByUnit[EncodedAhead]) -> None:
         with self._leaving_it_where_it_fails():
@@ -138,13 +151,27 @@ class Ahead:
             except StopIteration as end:
                 self.done, self._encoding = end.value, None
 
+    def _cap(self) -> None:
+        memory.cap(self._engine.device, self._engine.ladder.cap(self._group, Phase.DENOISE, self._index))
+
     @contextmanager
     def _leaving_it_where_it_fails(self) -> Iterator[None]:
-        """Its own group will meet what is wrong, and say it."""
+        """Whatever is wrong with the texts, their own group will meet it and say it; the picture at hand goes on."""
         try:
             with self._engine.side.apart(), out_of_memory_as_sentence(Phase.ENCODE, self._engine.device):
                 yield
-        except PixArtError as error:
+        except JournalError:
+            raise  # the worker cannot go on without it
+        except Exception as error:  # noqa: BLE001 - somebody else's text may be the cause, whatever it is
             log.warning("the texts of the next group wait for their turn: %s", error)
-            self._group.looks_ahead = False
-            self.close()
+            if isinstance(error, OutOfMemory):
+                self.note_shortage()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """As if nobody had looked."""
+        self._is_looking = self._group.looks_ahead = False
+        self.close()
+        if self._group.plan_alone is not None:
+            self._group.plan, self._group.plan_alone = self._group.plan_alone, None
+            self._cap()

@@ -116,6 +116,10 @@ class Opening:
         self._see_texts(found)
         return found
 
+    def may_look_ahead(self, group: Group) -> bool:
+        """Whether it is worth to ask what comes next: nothing of the plan rules out what `look_ahead` would plan."""
+        return self.device.is_cuda and group.forced is None and planner.may_look_ahead(group.plan, group.precision)
+
     def look_ahead(self, group: Group, index: int, following: Group, steps_left: int) -> tuple[Plan, PhasePlan] | None:
         """How to encode the texts of the following group beside a picture's steps; see `planner.look_ahead`."""
         demand, there = group.demand(index), self.components.on_device_now()

@@ -35,6 +35,7 @@ from pixart_ui.engine.options import (
 from pixart_ui.engine.shapes import WEIGHTS
 from pixart_ui.errors import BudgetTooSmall
 from pixart_ui.events import Phase, PhasePlan, Plan, Residency
+from pixart_ui.request import Precision
 
 # Working sizes that are named where the budget is too small for the one that was asked for.
 SMALLER_SIDES = (1024, 512, 256)
@@ -106,19 +107,26 @@ def decode_tile(demand: Demand, limits: Limits) -> int | None:
     return min(fitting, key=lambda way: (costs.unit_seconds(Phase.DECODE, way.tile).value, way.own_bytes)).tile
 
 
+def may_look_ahead(plan: Plan, precision: Precision) -> bool:
+    """Whether texts of another group may pass through T5 beside the steps: the link is idle, and T5 does not stay.
+
+    Products of an 8-bit T5 make the host wait for the device, and the steps with it.
+    """
+    is_link_taken = plan.residency(Phase.DENOISE) is Residency.STREAMED
+    return not is_link_taken and plan.residency(Phase.ENCODE) is not Residency.RESIDENT and precision != Precision.INT8
+
+
 def look_ahead(
     demand: Demand, following: Demand, limits: Limits, plan: Plan, steps_left: int
 ) -> tuple[Plan, PhasePlan] | None:
     """How the texts of the following group are encoded beside the steps that are left of the last picture.
 
-    The plan as it is then, and how T5 is streamed: in the fewest slots that get it through in time. None where the link
-    is taken, where T5 stays anyway, where one pass is not enough, and where memory or time would not do or was never
-    measured.
+    The plan as it is then, and how T5 is streamed: in the fewest slots that get it through in time. None where
+    `may_look_ahead` says no, where one pass is not enough, and where memory or time would not do or was never measured.
     """
     costs, texts, denoise = Costs(demand, limits), Costs(following, limits), plan.phase(Phase.DENOISE)
     choice = _choice_of(costs, plan)
-    is_link_taken = limits.is_cpu or denoise.residency is Residency.STREAMED
-    if is_link_taken or choice.options[Phase.ENCODE].is_resident or following.num_passes != 1:
+    if limits.is_cpu or not may_look_ahead(plan, following.precision) or following.num_passes != 1:
         return None
     if not (texts.activation_bytes(Phase.ENCODE).is_measured and _is_measured(costs, choice.options[Phase.DENOISE])):
         return None

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -137,14 +138,14 @@ class GroupRun:
             self._report_all(Phase.ENCODE)
             latents = self._find_latents()
             requests, scopes = [job.request for job in self._jobs], [scope_of(job) for job in self._jobs]
-            events = self._engine.run(requests, self._is_cancelled, latents, scopes)
-            for event in events:
-                self._see(event)
-                self._settle()
-                if not isinstance(event, StepDone):
-                    self._reports.settle()
-                self._record(event)
-                yield
+            with _left_here(self._engine.run(requests, self._is_cancelled, latents, scopes)) as events:
+                for event in events:
+                    self._see(event)
+                    self._settle()
+                    if not isinstance(event, StepDone):
+                        self._reports.settle()
+                    self._record(event)
+                    yield
         finally:
             self._reports.close()
             self._saver.shutdown()  # whatever ended the group: pictures that are made are kept
@@ -310,6 +311,16 @@ class GroupRun:
         attempt = "*" if is_ours else job.attempt
         for path in self._settings.previews_dir.glob(f"{job.id}-{attempt}-*.jpg"):
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _left_here(events: Iterator[Event]) -> Iterator[Iterator[Event]]:
+    """Whatever ends the group ends the engine's run in the thread that drives it, not when somebody collects it."""
+    try:
+        yield events
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def scope_of(job: Job) -> str:

@@ -67,9 +67,12 @@ class Journal(QueueEdits, Draining, Keeping, PictureIndex):
     ) -> tuple[Job, ...]:
         """What a claim would take now, if all of it has that group key; it stays where it is.
 
-        Nothing where a worker died over one of them: what it did alone it may do beside another.
+        Nothing where a worker died over one of them: what it did alone it may do beside another. Nothing either for a
+        worker whose device is drained.
         """
         with self._moment() as db:
+            if _is_drained(db, worker):
+                return ()
             chosen = choose_group(db, limit, among(route, only, worker, time.time() - ALIVE_SECONDS))
             rows = db.execute(
                 "SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(?)) AND group_key=? AND strikes=0",

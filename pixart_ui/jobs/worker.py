@@ -170,11 +170,18 @@ class Worker:
         return jobs[: room.num_fitting]
 
     def _foresee(self) -> Coming | None:
-        """What will be claimed after the group at hand, as it looks now, if it shares its weights."""
+        """What will be claimed after the group at hand, as it looks now, if it is a few jobs that share its weights.
+
+        Asked between steps, so it takes no time to speak of. Of several workers nobody knows whose they will be.
+        """
         only, route, key = self._only, self._taken_by, self._key_beside
-        if key is None or self._journal.next_job(self.name, only, route) is None:
+        first = self._journal.next_job(self.name, only, route) if key is not None else None
+        if key is None or first is None or first.trial is not None or group_key(first.request) != key:
             return None
-        limit = self._limit(only, route)
+        num_waiting = self._journal.counts()[JobState.QUEUED]
+        limit = num_waiting if self._size is None else min(num_waiting, self._size)
+        if limit > FEW or self._num_taking() > 1:
+            return None
         jobs = self._journal.coming(self.name, key, limit=limit, only=only, route=route)
         return Coming([job.request for job in jobs], [scope_of(job) for job in jobs]) if jobs else None
 
@@ -187,9 +194,8 @@ class Worker:
 
     def _limit(self, only: Sequence[int] | None, route: Route) -> int:
         """How many jobs to claim: what shares a load well, and no more than is fair to the other workers."""
-        num_workers = sum(worker.is_taking for worker in self._journal.workers())
         counts = self._journal.counts()
-        share = fair_share(counts[JobState.QUEUED] + counts[JobState.RUNNING], num_workers)
+        share = fair_share(counts[JobState.QUEUED] + counts[JobState.RUNNING], self._num_taking())
         size = self._settings.group_size
         if size is None and share > FEW and (first := self._journal.next_job(self.name, only, route)) is not None:
             size = self._size_of(first.request)
@@ -197,6 +203,9 @@ class Worker:
             return share
         self._size = size
         return min(share, size)
+
+    def _num_taking(self) -> int:
+        return sum(worker.is_taking for worker in self._journal.workers())
 
     def _is_over(self, only: Sequence[int] | None, is_draining: bool) -> bool:
         if is_draining and self._journal.pause_reason() is not None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import greenlet
 import numpy as np
 import pytest
 
 from pixart_ui.byte_size import GIB
 from pixart_ui.engine import ahead as ahead_module
 from pixart_ui.engine import engine as engine_module
+from pixart_ui.engine.clock import Pace
 from pixart_ui.engine.coming import Coming
 from pixart_ui.engine.costs import UNIT_SECONDS, Limits
 from pixart_ui.engine.engine import Engine
 from pixart_ui.engine.group import Group
 from pixart_ui.engine.opening import Opening
+from pixart_ui.engine.paged import Paged
 from pixart_ui.engine.pager import Pager
-from pixart_ui.engine.planner import choose_plan, look_ahead
+from pixart_ui.engine.planner import choose_plan, look_ahead, may_look_ahead
+from pixart_ui.engine.planning import Planning
 from pixart_ui.errors import JournalError
 from pixart_ui.events import (
     EncodedAhead,
@@ -35,7 +41,7 @@ from pixart_ui.events import (
     SteppedDown,
 )
 from pixart_ui.hub import Hub
-from pixart_ui.request import ResolvedRequest
+from pixart_ui.request import Precision, ResolvedRequest
 from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, never, open_engine, run
 from tests.engine.test_ladder import CUDA_ERROR
 from tests.engine.test_planner import DENOISE_BYTES, ENCODE_BYTES, STREAMED, small_demand, small_limits
@@ -43,13 +49,25 @@ from tests.engine.test_planner import DENOISE_BYTES, ENCODE_BYTES, STREAMED, sma
 Requests = Sequence[ResolvedRequest]
 
 
+# One step is enough for all of a small T5.
+SLOTS, TOGETHER = 99, 2**40
+
+
+def together_of(plan: Plan) -> Plan:
+    """Another plan, as one with T5 beside the steps is."""
+    changes = {"reason": "together", "predicted_peak_bytes": TOGETHER}
+    phases = (replace(entry, **changes) if entry.phase is Phase.DENOISE else entry for entry in plan.phases)
+    return replace(plan, phases=tuple(phases))
+
+
 @pytest.fixture
 def engine(hub: Hub, weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """On a processor, which has no idle link: it looks ahead all the same, and waits for what has not arrived."""
 
     def planned(self: Opening, group: Group, *_: Any) -> tuple[Plan, PhasePlan]:
-        return group.plan, PhasePlan(Phase.ENCODE, Residency.STREAMED, "beside", slots=2)
+        return together_of(group.plan), PhasePlan(Phase.ENCODE, Residency.STREAMED, "beside", slots=SLOTS)
 
+    monkeypatch.setattr(Opening, "may_look_ahead", lambda *_: True)
     monkeypatch.setattr(Opening, "look_ahead", planned)
     monkeypatch.setattr(Pager, "is_there", lambda *_: True)
     engine = open_engine(hub, weights_dir)
@@ -203,23 +221,137 @@ def fail_in(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: Excep
     monkeypatch.setattr(place, name, failing)
 
 
-def test_memory_that_runs_out_in_the_texts_is_no_matter_of_the_picture(
+@pytest.mark.parametrize(
+    ("place", "name", "error"),
+    [
+        (ahead_module, "encode_by_unit", CUDA_ERROR),
+        (ahead_module, "encode_by_unit", ValueError("of the texts")),
+        (Opening, "following", ValueError("of the texts")),
+        (Opening, "keep", OSError("of the disk")),
+        (Paged, "attach", CUDA_ERROR),
+    ],
+)
+def test_what_is_wrong_with_the_texts_is_no_matter_of_the_picture(
     engine: Engine,
     now: tuple[ResolvedRequest, ...],
     later: tuple[ResolvedRequest, ...],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    place: Any,
+    name: str,
+    error: Exception,
 ) -> None:
-    foreseeing(engine, later)
+    run(engine, now)  # so that its own texts and weights are there
+    asked = foreseeing(engine, later)
     with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
-        fail_in(patched, ahead_module, "encode_by_unit", CUDA_ERROR)
+        if place is Paged:
+            patched.setattr(Paged, "attach", failing_for("text_encoder", Paged.attach, error))
+        else:
+            fail_in(patched, place, name, error)
         first = run(engine, now)
     assert "the texts of the next group wait for their turn" in caplog.text
+    assert len(asked) == 1, "once is enough"
     assert not encoded(first)
     assert [facts["notes"] for facts in facts_of(first)] == [[], []]
-    assert "text_encoder" not in engine.info()["on_device"]
+    plans = [entry["reason"] for facts in facts_of(first) for entry in facts["plan"]["phases"]]
+    assert "together" not in plans, "it was drawn alone"
+    if place is not Opening or name != "following":  # then it did not even begin
+        assert "text_encoder" not in engine.info()["on_device"]
     foreseeing(engine, ())
     assert len(images_of(run(engine, later))) == 1
+
+
+def failing_for(component: str, real: Callable[..., None], error: Exception) -> Callable[..., None]:
+    def attach(self: Paged, pager: Pager) -> None:
+        if self._component == component:
+            raise error
+        real(self, pager)
+
+    return attach
+
+
+def test_a_prompt_that_no_parser_takes_fails_in_its_own_group(
+    engine: Engine, now: tuple[ResolvedRequest, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    poison = now[0].model_copy(update={"full_prompt": "<![x]> cat", "clean_caption": True})
+    foreseeing(engine, [poison])
+    with caplog.at_level(logging.WARNING):
+        assert len(images_of(run(engine, now))) == 2
+    assert "wait for their turn" in caplog.text
+
+
+def test_what_ran_out_of_memory_once_is_not_tried_again(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreseeing(engine, later)
+    with monkeypatch.context() as patched:
+        fail_in(patched, ahead_module, "encode_by_unit", CUDA_ERROR)
+        run(engine, now)
+    assert not encoded(run(engine, now))
+    monkeypatch.setattr(f"{__name__}.TOGETHER", TOGETHER - 1)
+    assert encoded(run(engine, now))
+
+
+def test_nothing_is_learned_from_a_picture_that_was_not_alone(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned: list[Phase] = []
+    monkeypatch.setattr(Planning, "learn", lambda self, demand, plan, measured, **_: learned.append(measured.phase))
+    foreseeing(engine, ())
+    run(engine, now[1:])
+    foreseeing(engine, later)
+    run(engine, now[1:])
+    assert learned == [Phase.ENCODE, Phase.DENOISE, Phase.DECODE, Phase.DECODE]
+
+
+def test_whoever_stops_reading_leaves_nothing_behind(
+    engine: Engine,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
+    foreseeing(engine, later)
+    events = engine.run(now, never)
+    for event in events:
+        if isinstance(event, StepDone) and (event.index, event.step) == (1, 2):
+            break
+    assert isinstance(events, Generator)
+    assert "text_encoder" in engine.info()["on_device"], "it is half-way"
+    events.close()
+    assert "text_encoder" not in engine.info()["on_device"]
+    calls = [found for found in gc.get_objects() if isinstance(found, greenlet.greenlet) and found.parent is not None]
+    assert not [call for call in calls if call and not call.dead]
+    foreseeing(engine, ())
+    assert len(images_of(run(engine, later))) == 1
+
+
+def test_it_goes_on_while_the_device_is_busy_with_what_has_arrived(
+    hub: Hub,
+    weights_dir: Path,
+    now: tuple[ResolvedRequest, ...],
+    later: tuple[ResolvedRequest, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU: nothing is waited for in a step, and the host has time when all are queued."""
+    monkeypatch.setattr(Opening, "may_look_ahead", lambda *_: True)
+    monkeypatch.setattr(
+        Opening,
+        "look_ahead",
+        lambda self, group, *_: (group.plan, PhasePlan(Phase.ENCODE, Residency.STREAMED, "beside", slots=2)),
+    )
+    until = time.monotonic() + 60
+    plain = open_engine(hub, weights_dir)
+    foreseeing(plain, later)
+    monkeypatch.setattr(Pace, "is_over", lambda _: len(plain._embeddings) > 2 or time.monotonic() > until)
+    assert len(encoded(run(plain, now))) == 1
+    plain.close()
 
 
 def test_memory_that_runs_out_in_the_steps_has_the_picture_begin_again_alone(
@@ -332,6 +464,11 @@ def test_a_transformer_that_streams_has_the_link_to_itself() -> None:
 
     assert found(lambda entry: entry) is not None
     assert found(streamed) is None
+
+
+def test_products_of_an_8_bit_encoder_would_make_the_host_wait() -> None:
+    plan = choose_plan(small_demand(num_texts=0), small_limits(ROOM, step=1.0))
+    assert [precision for precision in Precision if not may_look_ahead(plan, precision)] == [Precision.INT8]
 
 
 def test_a_text_encoder_that_stays_needs_no_link() -> None:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from pixart_ui.engine.coming import Coming, Foresee
-from pixart_ui.events import EncodedAhead, Event, Phase
+from pixart_ui.errors import DiskFullError
+from pixart_ui.events import EncodedAhead, Event, Phase, StepDone
+from pixart_ui.jobs.group_run import GroupRun
+from pixart_ui.jobs.group_size import FEW
 from pixart_ui.jobs.job import Job, JobState, Trial
 from pixart_ui.jobs.journal import Journal
 from pixart_ui.jobs.rows import group_key
@@ -73,6 +76,30 @@ def test_what_needs_other_weights_is_not_told(settings: Settings, journal: Journ
     engine = Foreseeing()
     serve(settings, journal, engine)
     assert engine.groups == [[1], [2]]
+    assert engine.coming == [None, None]
+
+
+@pytest.mark.parametrize(("num_waiting", "is_told"), [(FEW, True), (FEW + 1, False)])
+def test_many_jobs_wait_for_the_pass_of_their_own_group(
+    settings: Settings, journal: Journal, num_waiting: int, is_told: bool
+) -> None:
+    journal.submit([request(99)], "local")
+    added: list[Job] = []
+
+    def add(_: int) -> None:
+        if not added:
+            added.extend(journal.submit([request(seed) for seed in range(num_waiting)], "local"))
+
+    engine = Foreseeing(on_decode=add)
+    serve(settings, journal, engine)
+    assert (engine.coming[0] is not None) is is_told
+
+
+def test_of_several_workers_nobody_knows_whose_it_will_be(settings: Settings, journal: Journal) -> None:
+    journal.submit([request(1), request(2)], "local")
+    journal.register_worker("two", device="cuda:7", pid=1, info={})
+    engine = Foreseeing()
+    serve(replace(settings, group_size=1), journal, engine)
     assert engine.coming == [None, None]
 
 
@@ -143,3 +170,37 @@ def test_a_job_over_which_a_worker_died_is_not_tried_beside_another(
     journal.give_back("one", is_fault=is_fault)
     assert [job.state for job in journal.jobs()] == [JobState.QUEUED]
     assert seeds(journal.coming("one", KEY, limit=2)) == expected
+
+
+def test_a_device_that_is_drained_gets_nothing(journal: Journal) -> None:
+    journal.register_worker("one", device="cuda:0", pid=1, info={})
+    journal.submit([request(1)], "local")
+    assert seeds(journal.coming("one", KEY, limit=2)) == [1]
+    journal.drain_device("cuda:0")
+    assert journal.coming("one", KEY, limit=2) == ()
+
+
+# And the run that is left
+
+
+def test_whatever_ends_a_group_ends_the_run_of_the_engine_at_once(settings: Settings, journal: Journal) -> None:
+    """In the thread that drives it, which is the only one that may leave what is half-way."""
+    ended_in: list[int] = []
+
+    class Noting(PlainEngine):
+        def run(self, *arguments: Any) -> Iterator[Event]:
+            try:
+                yield from super().run(*arguments)
+            finally:
+                ended_in.append(threading.get_ident())
+
+    def see(event: Event) -> None:
+        if isinstance(event, StepDone):
+            raise DiskFullError("The disk is full.")
+
+    journal.submit([request(1)], "local")
+    jobs = journal.claim("one", lease_seconds=10, limit=1)
+    kept = GroupRun(settings, journal, Noting(), jobs, threading.Event(), lambda **_: None, see=see)
+    with pytest.raises(DiskFullError) as caught:
+        kept.run()
+    assert ended_in == [threading.get_ident()], caught
