@@ -174,7 +174,7 @@ def test_ctrl_c_cancels_its_jobs(toy: Path, tmp_path: Path) -> None:
         while "denoise" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.endswith("Stopped.\n")
     assert "Traceback" not in err
