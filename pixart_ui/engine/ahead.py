@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pixart_ui.engine import memory
 from pixart_ui.engine.beside import SideStream
-from pixart_ui.engine.clock import out_of_memory_as_sentence
+from pixart_ui.engine.clock import is_out_of_memory, out_of_memory_as_sentence
 from pixart_ui.engine.coming import Foresee
 from pixart_ui.engine.components import Components, Loaded
 from pixart_ui.engine.device import Device
@@ -54,8 +54,9 @@ class LookAhead:
         ahead = Ahead(self, group, index)
         try:
             yield ahead
-        except OutOfMemory:
-            ahead.note_shortage()
+        except (RuntimeError, MemoryError) as error:  # it is no sentence yet
+            if is_out_of_memory(error):
+                ahead.note_shortage()
             raise
         finally:
             ahead.close()

@@ -379,17 +379,18 @@ def test_memory_that_runs_out_in_the_steps_has_the_picture_begin_again_alone(
     foreseen.clear()
     monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
     monkeypatch.setattr(engine_module, "denoise", denoise)
-    foreseeing_again = make_later(later)
-    engine.foresee(lambda: (foreseen.append(0), Coming(foreseeing_again))[1])
+    others = [request.model_copy(update={"full_prompt": "a purple boat"}) for request in later]
+    engine.foresee(lambda: (foreseen.append(0), Coming(others))[1])
     events = run(engine, now)
     (step,) = [event for event in events if isinstance(event, SteppedDown)]
     assert step.reason == "denoise ran out of memory beside the next group's texts: it began again alone."
     assert not foreseen, "it did not look again"
     assert_same(events, expected)
-
-
-def make_later(later: tuple[ResolvedRequest, ...]) -> list[ResolvedRequest]:
-    return [request.model_copy(update={"full_prompt": "a purple boat"}) for request in later]
+    monkeypatch.setattr(engine_module, "denoise", real)
+    monkeypatch.setattr(Pager, "is_there", lambda *_: True)
+    assert not encoded(run(engine, now)), "what is as large is not tried again"
+    monkeypatch.setattr(f"{__name__}.TOGETHER", TOGETHER - 1)
+    assert encoded(run(engine, now))
 
 
 # When it is planned: T5 has ten units of 100 bytes, which take 100 µs each to come, as a step does.
