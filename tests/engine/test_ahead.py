@@ -43,10 +43,12 @@ from pixart_ui.events import (
 from pixart_ui.hub import Hub
 from pixart_ui.request import Precision, ResolvedRequest
 from tests.engine.conftest import facts_of, images_of, latents_of, make_requests, never, open_engine, run
+from tests.engine.test_beside import Beside
+from tests.engine.test_beside import open_engine as open_kind
 from tests.engine.test_ladder import CUDA_ERROR
 from tests.engine.test_planner import DENOISE_BYTES, ENCODE_BYTES, STREAMED, small_demand, small_limits
 
-Requests = Sequence[ResolvedRequest]
+Requests = tuple[ResolvedRequest, ...]
 
 
 # One step is enough for all of a small T5.
@@ -76,16 +78,16 @@ def engine(hub: Hub, weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def now(toys: dict[str, Path]) -> tuple[ResolvedRequest, ...]:
+def now(toys: dict[str, Path]) -> Requests:
     return make_requests(toys["sigma"], num_images=2)
 
 
 @pytest.fixture
-def later(toys: dict[str, Path]) -> tuple[ResolvedRequest, ...]:
+def later(toys: dict[str, Path]) -> Requests:
     return make_requests(toys["sigma"], prompt="a green tree left of a small yellow house", width=256)
 
 
-def foreseeing(engine: Engine, requests: Requests, scopes: Sequence[str] = ()) -> list[int]:
+def foreseeing(engine: Engine, requests: Sequence[ResolvedRequest], scopes: Sequence[str] = ()) -> list[int]:
     """Let the engine foresee these; what is returned counts how often it asked."""
     asked: list[int] = []
 
@@ -119,7 +121,7 @@ def assert_same(events: Sequence[Event], expected: Sequence[Event]) -> None:
 
 
 def test_the_next_group_finds_its_texts_and_all_pictures_are_the_same(
-    engine: Engine, hub: Hub, weights_dir: Path, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
+    engine: Engine, hub: Hub, weights_dir: Path, now: Requests, later: Requests
 ) -> None:
     plain = open_engine(hub, weights_dir)
     expected = run(plain, now), run(plain, later)
@@ -137,13 +139,13 @@ def test_the_next_group_finds_its_texts_and_all_pictures_are_the_same(
 
 
 def test_it_is_asked_beside_the_last_picture_alone_until_something_comes(
-    engine: Engine, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
+    engine: Engine, now: Requests, later: Requests
 ) -> None:
     assert len(foreseeing_in(engine, (), now)) == now[1].steps - 1, "after the last step it would be too late"
     assert len(foreseeing_in(engine, later, now)) == 1
 
 
-def foreseeing_in(engine: Engine, requests: Requests, now: tuple[ResolvedRequest, ...]) -> list[int]:
+def foreseeing_in(engine: Engine, requests: Requests, now: Requests) -> list[int]:
     asked, last_step = foreseeing(engine, requests), 0
     for event in engine.run(now, never):
         if isinstance(event, StepDone):
@@ -153,14 +155,12 @@ def foreseeing_in(engine: Engine, requests: Requests, now: tuple[ResolvedRequest
     return asked
 
 
-def test_texts_that_are_known_do_not_come_again(engine: Engine, now: tuple[ResolvedRequest, ...]) -> None:
+def test_texts_that_are_known_do_not_come_again(engine: Engine, now: Requests) -> None:
     foreseeing(engine, [now[0].model_copy(update={"seed": 99})])
     assert not encoded(run(engine, now))
 
 
-def test_texts_are_kept_for_whoever_asked_for_them(
-    engine: Engine, now: tuple[ResolvedRequest, ...], later: tuple[ResolvedRequest, ...]
-) -> None:
+def test_texts_are_kept_for_whoever_asked_for_them(engine: Engine, now: Requests, later: Requests) -> None:
     foreseeing(engine, later, ["ann"])
     assert [event.num_texts for event in encoded(run(engine, now))] == [2], "the empty one is not known to her"
     foreseeing(engine, ())
@@ -169,10 +169,7 @@ def test_texts_are_kept_for_whoever_asked_for_them(
 
 
 def test_what_has_not_arrived_when_the_steps_are_over_is_left(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
     foreseeing(engine, later)
@@ -185,10 +182,7 @@ def test_what_has_not_arrived_when_the_steps_are_over_is_left(
 
 
 def test_whoever_cancels_the_picture_leaves_the_texts_too(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
     foreseeing(engine, later)
@@ -203,9 +197,7 @@ def test_whoever_cancels_the_picture_leaves_the_texts_too(
     assert len(images_of(run(engine, later))) == 1
 
 
-def test_a_queue_that_cannot_be_read_is_no_fault_of_the_picture(
-    engine: Engine, now: tuple[ResolvedRequest, ...]
-) -> None:
+def test_a_queue_that_cannot_be_read_is_no_fault_of_the_picture(engine: Engine, now: Requests) -> None:
     def foresee() -> Coming | None:
         raise JournalError("The journal cannot be read.")
 
@@ -233,8 +225,8 @@ def fail_in(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: Excep
 )
 def test_what_is_wrong_with_the_texts_is_no_matter_of_the_picture(
     engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
+    now: Requests,
+    later: Requests,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     place: Any,
@@ -271,7 +263,7 @@ def failing_for(component: str, real: Callable[..., None], error: Exception) -> 
 
 
 def test_a_prompt_that_no_parser_takes_fails_in_its_own_group(
-    engine: Engine, now: tuple[ResolvedRequest, ...], caplog: pytest.LogCaptureFixture
+    engine: Engine, now: Requests, caplog: pytest.LogCaptureFixture
 ) -> None:
     poison = now[0].model_copy(update={"full_prompt": "<![x]> cat", "clean_caption": True})
     foreseeing(engine, [poison])
@@ -281,10 +273,7 @@ def test_a_prompt_that_no_parser_takes_fails_in_its_own_group(
 
 
 def test_what_ran_out_of_memory_once_is_not_tried_again(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreseeing(engine, later)
     with monkeypatch.context() as patched:
@@ -295,11 +284,29 @@ def test_what_ran_out_of_memory_once_is_not_tried_again(
     assert encoded(run(engine, now))
 
 
+def test_no_more_is_done_after_a_step_than_there_are_slots(
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.SLOTS", 1)
+    foreseeing(engine, later)
+    assert not encoded(run(engine, now)), "two steps are not enough for all parts of T5, one after each"
+
+
+def test_beside_steps_that_began_beside_a_decode_it_waits_for_that(
+    engine: Engine, hub: Hub, weights_dir: Path, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.engine.test_beside.QUESTIONS", 1)
+    beside = open_kind(Beside, hub, weights_dir)
+    expected = run(engine, now)
+    foreseeing(beside, later)
+    events = run(beside, now)
+    beside.close()
+    assert len(encoded(events)) == 1
+    assert_same(events, expected)
+
+
 def test_nothing_is_learned_from_a_picture_that_was_not_alone(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learned: list[Phase] = []
     monkeypatch.setattr(Planning, "learn", lambda self, demand, plan, measured, **_: learned.append(measured.phase))
@@ -311,10 +318,7 @@ def test_nothing_is_learned_from_a_picture_that_was_not_alone(
 
 
 def test_whoever_stops_reading_leaves_nothing_behind(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pager, "is_there", lambda self, unit: unit < 2)
     foreseeing(engine, later)
@@ -339,11 +343,7 @@ def paused_calls() -> set[int]:
 
 
 def test_it_goes_on_while_the_device_is_busy_with_what_has_arrived(
-    hub: Hub,
-    weights_dir: Path,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    hub: Hub, weights_dir: Path, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU: nothing is waited for in a step, and the host has time when all are queued."""
     monkeypatch.setattr(Opening, "may_look_ahead", lambda *_: True)
@@ -361,10 +361,7 @@ def test_it_goes_on_while_the_device_is_busy_with_what_has_arrived(
 
 
 def test_memory_that_runs_out_in_the_steps_has_the_picture_begin_again_alone(
-    engine: Engine,
-    now: tuple[ResolvedRequest, ...],
-    later: tuple[ResolvedRequest, ...],
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, now: Requests, later: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, foreseen = engine_module.denoise, foreseeing(engine, later)
 
